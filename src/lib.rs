@@ -1,0 +1,8 @@
+//! jumpvisor
+
+pub mod error;
+pub mod text;
+pub mod cli { 
+    //! placeholder
+    /// placeholder
+    pub fn main() -> u8 { 0 } }

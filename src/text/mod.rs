@@ -1,0 +1,3 @@
+//! Pure helpers over text and bytes: no sockets, no files, no hypervisor's words.
+
+pub mod secret;
