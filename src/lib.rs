@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod text;
+pub mod web;
 pub mod cli { 
     //! placeholder
     /// placeholder

@@ -1,0 +1,16 @@
+//! HTTP, as a client: one request goes out, one answer comes back, over TLS that is checked.
+//!
+//! Whoever talks to a hypervisor does it through [`exchange::Exchange`], so that tests and the
+//! simulator can answer from memory. Nothing here knows what a hypervisor is, or any setting's full
+//! name. Surprising: a request is never sent twice, not even over a connection that turned out to be
+//! dead; see [`client`].
+
+pub mod client;
+pub mod exchange;
+pub mod failure;
+pub mod no_proxy;
+pub mod tls;
+
+mod connect;
+mod inflate;
+mod verify;

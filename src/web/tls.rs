@@ -1,0 +1,187 @@
+//! Whom we trust: the system's authorities, those of a file, one certificate, or anybody.
+//!
+//! Builds the one TLS configuration that the client and uploads share; what is accepted is decided
+//! in `verify`. It must not know hosts or settings. Surprising: the fingerprint of the last
+//! certificate is kept even when it was refused, because that is what a user has to copy.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustls::client::{Resumption, WebPkiServerVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::error::{Error, Result};
+use crate::web::verify::{Rule, Verifier};
+
+/// Which server certificates are accepted.
+#[derive(Clone, Debug)]
+pub enum Trust {
+    /// Those that an authority known to the system has signed.
+    System,
+    /// Those that an authority in this PEM file has signed, and those that stand in it themselves.
+    CaFile(PathBuf),
+    /// The one whose SHA-256 this is, whatever its names and dates.
+    Fingerprint([u8; 32]),
+    /// Any; whoever sits in between can read and change everything.
+    Insecure,
+}
+
+/// The TLS side of connections to one peer.
+pub struct Tls {
+    config: Arc<ClientConfig>,
+    seen: Seen,
+}
+
+/// Sessions kept for shorter handshakes; the library's 256 are for a browser.
+const SESSIONS: usize = 4;
+
+/// Where the fingerprint of the last certificate is kept.
+pub(crate) type Seen = Arc<Mutex<Option<[u8; 32]>>>;
+
+impl Tls {
+    /// Reads whatever the trust needs; a file or bundle that is of no use is an error.
+    pub fn new(trust: &Trust) -> Result<Tls> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let seen = Seen::default();
+        let rule = rule(trust, &provider)?;
+        let verifier = Verifier::new(rule, Arc::clone(&provider), Arc::clone(&seen));
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| Error::bug(format!("TLS cannot be set up: {error}")))?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth();
+        config.resumption = Resumption::in_memory_sessions(SESSIONS);
+        Ok(Tls { config: Arc::new(config), seen })
+    }
+
+    /// The configuration, for one more connection.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
+    /// SHA-256 of the certificate that the peer showed last, accepted or not.
+    pub fn seen(&self) -> Option<[u8; 32]> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The bare configuration, for those who do not want to know what the peer showed.
+pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>> {
+    Ok(Tls::new(trust)?.config())
+}
+
+/// `AB:CD:…`, as browsers, `openssl x509 -fingerprint -sha256` and the hypervisors print it.
+pub fn fingerprint_text(digest: &[u8; 32]) -> String {
+    let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    pairs.join(":")
+}
+
+/// Reads 64 hexadecimal digits, with or without colons or spaces between them.
+pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> = text
+        .chars()
+        .filter(|c| !matches!(c, ':' | ' '))
+        .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
+        .collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+}
+
+fn rule(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Rule> {
+    Ok(match trust {
+        Trust::System => {
+            let found = rustls_native_certs::load_native_certs();
+            for error in &found.errors {
+                log::debug!("a part of the system's certificates is left out: {error}");
+            }
+            Rule::System(system(found.certs, provider)?)
+        }
+        Trust::CaFile(path) => {
+            let listed = read_pem(path)?;
+            Rule::CaFile { chain: chain(listed.clone(), provider), listed }
+        }
+        Trust::Fingerprint(digest) => Rule::Fingerprint(*digest),
+        Trust::Insecure => Rule::Insecure,
+    })
+}
+
+/// The system's authorities; a small box may have none at all.
+fn system(
+    certificates: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>> {
+    chain(certificates, provider).ok_or_else(|| {
+        Error::usage("this machine has no list of trusted certificate authorities").hint(
+            "Install it (often the package `ca-certificates`), or name a file of authorities \
+             (…_CA_FILE), or the server's own fingerprint (…_FINGERPRINT)",
+        )
+    })
+}
+
+/// A verifier for chains that end in one of these; `None` if none of them can end a chain.
+fn chain(
+    certificates: Vec<CertificateDer<'static>>,
+    provider: &Arc<CryptoProvider>,
+) -> Option<Arc<WebPkiServerVerifier>> {
+    let mut roots = RootCertStore::empty();
+    let (used, left_out) = roots.add_parsable_certificates(certificates);
+    log::debug!("{used} certificate authorities are trusted, {left_out} could not be read");
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().ok()
+}
+
+fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let name = path.display();
+    let text = std::fs::read(path)
+        .map_err(|error| Error::usage(format!("cannot read the CA file `{name}`: {error}")))?;
+    let listed: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| Error::usage(format!("the CA file `{name}` is damaged")).hint(PEM))?;
+    if listed.is_empty() {
+        return Err(Error::usage(format!("the CA file `{name}` holds no certificate")).hint(PEM));
+    }
+    Ok(listed)
+}
+
+const PEM: &str = "It must be PEM text, with `-----BEGIN CERTIFICATE-----` before each certificate";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fingerprints_go_both_ways() {
+        let digest: [u8; 32] = std::array::from_fn(|i| (i * 7) as u8);
+        let text = fingerprint_text(&digest);
+        assert!(text.starts_with("00:07:0E:15:") && text.len() == 95, "{text}");
+        assert_eq!(parse_fingerprint(&text), Some(digest));
+        assert_eq!(parse_fingerprint(&text.replace(':', "").to_lowercase()), Some(digest));
+        assert_eq!(parse_fingerprint(&text.replace(':', " ")), Some(digest));
+        assert_eq!(parse_fingerprint(&text[3..]), None);
+        assert_eq!(parse_fingerprint(&format!("{text}:00")), None);
+        assert_eq!(parse_fingerprint(&text.replace("00", "+0")), None);
+        assert_eq!(parse_fingerprint(""), None);
+        assert_eq!(parse_fingerprint("é"), None);
+    }
+
+    #[test]
+    fn a_box_without_authorities_is_told_what_to_do() {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let error = system(Vec::new(), &provider).map(|_| ()).unwrap_err();
+        assert!(error.to_string().contains("ca-certificates"), "{error}");
+        assert!(error.to_string().contains("…_FINGERPRINT"), "{error}");
+    }
+
+    #[test]
+    fn a_ca_file_must_hold_certificates() {
+        let refuse =
+            |path: &Path| Tls::new(&Trust::CaFile(path.to_owned())).map(|_| ()).unwrap_err();
+        let missing = refuse(Path::new("/nowhere/ca.pem"));
+        assert!(missing.to_string().contains("cannot read the CA file `/nowhere/ca.pem`"));
+        let empty = refuse(Path::new("/dev/null"));
+        assert!(empty.to_string().contains("holds no certificate. It must be PEM"), "{empty}");
+    }
+}
