@@ -87,6 +87,10 @@ class Simulator:
     def lose_sessions(self):
         self.ask("DELETE", "/sessions")
 
+    def all(self, method):
+        """The bodies of that SOAP method's requests since the counts were forgotten, oldest first."""
+        return json.loads(self.ask("GET", f"/all?method={method}")) or []
+
     def last(self, method):
         """The body of the last request of that SOAP method, or None."""
         return self.ask("GET", f"/last?method={method}")

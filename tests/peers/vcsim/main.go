@@ -1,9 +1,9 @@
 // The peer of the tests: Debian's govmomi simulator as one process that a test starts, reads one
 // line from (its URL), drives, and ends.
 //
-// A front before it sees every request. It counts them (GET and DELETE /count), keeps the last one
-// of each kind (GET /last?method=NAME), loses sessions on demand (DELETE /sessions), and mends what
-// would otherwise let a wrong client pass: the simulator answers property queries without a session,
+// A front before it sees every request. It counts them (GET and DELETE /count), keeps the bodies of
+// each kind (GET /last?method=NAME; GET /all?method=NAME, the newest 100 as JSON), loses sessions on
+// demand (DELETE /sessions), and mends what would otherwise let a wrong client pass: the simulator answers property queries without a session,
 // finishes every task before it answers, and knows no CancelTask.
 package main
 
@@ -67,7 +67,7 @@ type front struct {
 	inner   http.Handler
 	mu      sync.Mutex
 	count   map[string]int
-	last    map[string][]byte
+	bodies  map[string][]string
 	clients map[string]bool
 	seen    map[string]bool // session cookies that came in
 	lost    map[string]bool // and those that we play dead for
@@ -75,7 +75,7 @@ type front struct {
 }
 
 func (f *front) reset() {
-	f.count, f.last, f.clients = map[string]int{}, map[string][]byte{}, map[string]bool{}
+	f.count, f.bodies, f.clients = map[string]int{}, map[string][]string{}, map[string]bool{}
 }
 
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +91,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if m := bodyStart.FindSubmatch(body); soap && m != nil {
 		method = string(m[1])
 	}
-	f.note(method, body, r)
+	f.note(method, soap, body, r)
 	again := func() *http.Request { r.Body = io.NopCloser(bytes.NewReader(body)); return r }
 
 	switch {
@@ -129,11 +129,14 @@ func (f *front) control(w http.ResponseWriter, r *http.Request) bool {
 	case "DELETE /count":
 		f.reset()
 	case "GET /last":
-		body, ok := f.last[r.URL.Query().Get("method")]
-		if !ok {
+		all := f.bodies[r.URL.Query().Get("method")]
+		if len(all) == 0 {
 			w.WriteHeader(http.StatusNotFound)
+			break
 		}
-		_, _ = w.Write(body)
+		_, _ = io.WriteString(w, all[len(all)-1])
+	case "GET /all":
+		_ = json.NewEncoder(w).Encode(f.bodies[r.URL.Query().Get("method")])
 	case "DELETE /sessions":
 		for s := range f.seen {
 			f.lost[s] = true
@@ -144,13 +147,17 @@ func (f *front) control(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// note counts a request and strips a session that was declared lost.
-func (f *front) note(method string, body []byte, r *http.Request) {
+// note counts a request, keeps it if it is SOAP (uploads are not), and strips a session that was declared lost.
+func (f *front) note(method string, soap bool, body []byte, r *http.Request) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.count[method]++
 	f.count["total"]++
-	f.last[method] = body
+	if all := f.bodies[method]; soap && len(all) < 100 {
+		f.bodies[method] = append(all, string(body))
+	} else if soap {
+		f.bodies[method] = append(all[1:], string(body))
+	}
 	f.clients[r.RemoteAddr] = true
 	if c, err := r.Cookie(cookieName); err == nil {
 		f.seen[c.Value] = true
