@@ -36,6 +36,7 @@ data MethodFault - - : faultCause?:LocalizedMethodFault@4.0 faultMessage?:Locali
 data RuntimeFault MethodFault - :
 data LocalizedMethodFault DynamicData 2.0 : fault:=MethodFault localizedMessage?:string
 managed ManagedObject - :
+method ManagedObject.Fetch(prop:string) -> anyType [System.View] -
 ";
 
 const PRIMITIVES: [&str; 12] = [
@@ -109,7 +110,8 @@ struct Schema {
 }
 
 fn main() -> Result<()> {
-    let bare = |name: &str| env::var(name).map_err(|_| Problem(format!("cargo did not set {name}")));
+    let bare =
+        |name: &str| env::var(name).map_err(|_| Problem(format!("cargo did not set {name}")));
     let (root, out) = (bare("CARGO_MANIFEST_DIR")?, bare("OUT_DIR")?);
     let source = Path::new(&root).join(SCHEMA);
     announce("rerun-if-changed=build.rs");

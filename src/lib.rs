@@ -2,7 +2,11 @@
 
 pub mod error;
 pub mod text;
-pub mod cli { 
+pub mod vim;
+pub mod cli {
     //! placeholder
     /// placeholder
-    pub fn main() -> u8 { 0 } }
+    pub fn main() -> u8 {
+        0
+    }
+}

@@ -4,6 +4,7 @@
 //! Surprising: no Rust type stands for an API type. The schema is a table that the build packs
 //! (see `build.rs`), and every value is a [`value::Value`].
 
+mod convert;
 pub mod table;
 pub mod value;
 pub mod version;

@@ -62,7 +62,9 @@ mod tests {
     #[test]
     fn the_chain_is_in_order() {
         let of = |name| Version::parse(name).unwrap();
-        assert!(of("6.5") < of("6.7") && of("6.9.1") < of("7.0.0.0") && of("8.0.3.1") < of("9.0.0.0"));
+        assert!(
+            of("6.5") < of("6.7") && of("6.9.1") < of("7.0.0.0") && of("8.0.3.1") < of("9.0.0.0")
+        );
         assert_eq!(Version::oldest_served().name(), "6.5");
         assert_eq!(Version::newest().name(), "9.1.1.0");
         assert_eq!(Version::parse("8"), None);
