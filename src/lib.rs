@@ -3,6 +3,7 @@
 pub mod error;
 pub mod text;
 pub mod vim;
+pub mod vsphere;
 pub mod cli {
     //! placeholder
     /// placeholder
