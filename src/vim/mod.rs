@@ -1,0 +1,10 @@
+//! The vSphere API as data: what types, fields and methods there are, and values made of them.
+//!
+//! Nothing here knows how a value travels; that is `crate::vsphere::encode` and `decode`.
+//! Surprising: no Rust type stands for an API type. The schema is a table that the build packs
+//! (see `build.rs`), and every value is a [`value::Value`].
+
+mod convert;
+pub mod table;
+pub mod value;
+pub mod version;
