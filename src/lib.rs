@@ -1,5 +1,6 @@
 //! jumpvisor
 
+pub mod config;
 pub mod error;
 pub mod text;
 pub mod cli { 
