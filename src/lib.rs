@@ -1,11 +1,8 @@
 //! jumpvisor
 
-pub mod audit;
+pub mod config;
 pub mod error;
-pub mod hv;
-pub mod metrics;
 pub mod text;
-pub mod tools;
 pub mod vim;
 pub mod vsphere;
 pub mod web;

@@ -1,6 +1,8 @@
 //! Pure helpers over text and bytes: no sockets, no files, no hypervisor's words.
 
 pub mod base64;
+pub mod glob;
+pub mod nearest;
 mod scan;
 pub mod secret;
 pub mod split;

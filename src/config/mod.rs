@@ -1,0 +1,270 @@
+//! Configuration: flags, environment, credentials and one env file become one checked [`Config`].
+//!
+//! It reads; it never writes, connects or logs, and other layers see only what is here. All
+//! mistakes are told at once. Surprising: an option whose feature does not exist yet is known,
+//! and refused unless it is set to its default or to "off".
+
+pub mod endpoint;
+mod envfile;
+mod environment;
+mod names;
+pub mod options;
+mod problem;
+mod servers;
+mod sources;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::text::secret::Secret;
+
+pub use crate::config::endpoint::Endpoint;
+pub use crate::config::environment::Environment;
+pub use crate::config::problem::{Problem, refusal};
+pub use crate::config::servers::{Family, ServerConfig, Trust};
+
+use crate::config::names::Way;
+use crate::config::options::{OPTIONS, Opt};
+use crate::config::problem::Problems;
+use crate::config::sources::{Entry, Settings};
+use crate::config::value::Value;
+
+/// What the command line says about configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config FILE`: the env file; `.env` and `/etc/jumpvisor/env` are then not looked at.
+    pub config: Option<PathBuf>,
+    /// Options set by a flag, by their name in [`OPTIONS`] (`READ_ONLY`, not `--read-only`).
+    pub set: Vec<(&'static str, String)>,
+    /// True for `serve`, which never reads `.env` in the working directory.
+    pub serve: bool,
+}
+
+/// Where audit lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Audit {
+    /// Standard error.
+    Stderr,
+    /// Appended to this file.
+    File(PathBuf),
+}
+
+/// One setting as `jumpvisor check` prints it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// `ESXI_PASS_1`; never an alias.
+    pub name: String,
+    /// The value; `***` for secrets, and a proxy without its user and password.
+    pub value_shown: String,
+    /// `flag --read-only`, `environment`, `.env line 3`, `credential esxi_pass`, `default`.
+    pub from: String,
+}
+
+/// A whole configuration without mistakes.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The servers, the default first; may be empty.
+    pub servers: Vec<ServerConfig>,
+    /// TOOLSETS as written; none means the default set.
+    pub toolsets: Option<String>,
+    /// Only tools that change nothing.
+    pub read_only: bool,
+    /// No tools that can lose data or stop a service.
+    pub no_destructive: bool,
+    /// Where audit lines go; standard error by default.
+    pub audit: Audit,
+    /// Refuse changes when the audit log cannot be written.
+    pub audit_required: bool,
+    /// How much is logged; Info by default.
+    pub log_level: log::LevelFilter,
+    /// Calls that run at once, 1 to 256; 16 by default.
+    pub max_concurrent_calls: usize,
+    /// Longest wait for a connection; 10 s by default.
+    pub connect_timeout: Duration,
+    /// Longest silence of a peer; 60 s by default.
+    pub idle_timeout: Duration,
+    /// Longest call that is no task and no transfer; 300 s by default.
+    pub call_timeout: Duration,
+    /// Cap of one answer in bytes; 60,000 by default.
+    pub max_answer_bytes: usize,
+    /// `http://[user:password@]name:port`, perhaps without the scheme.
+    pub proxy: Option<Secret>,
+    /// Hosts that are reached without the proxy, as written.
+    pub no_proxy: Vec<String>,
+    /// Everything that was set, then the defaults of what was not, in the order of [`OPTIONS`].
+    pub found: Vec<Found>,
+    /// What was skipped, and why: a `.env` that others may write, for instance.
+    pub notes: Vec<Problem>,
+}
+
+/// Reads the whole configuration, or tells everything that is wrong with it ([`refusal`] makes
+/// an error of that).
+pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let mut notes = Vec::new();
+    let settings = sources::gather(flags, environment, &mut problems, &mut notes);
+    check_values(&settings, &mut problems);
+    let servers = servers::servers(&settings, environment, &mut problems);
+    let problems = problems.into_vec();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let found = found(&settings, &servers.used);
+    let values = Values(&settings);
+    Ok(Config {
+        servers: servers.all,
+        toolsets: values.text("TOOLSETS"),
+        read_only: values.flag("READ_ONLY"),
+        no_destructive: values.flag("NO_DESTRUCTIVE"),
+        audit: values.audit(),
+        audit_required: values.flag("AUDIT_REQUIRED"),
+        log_level: values.log_level(),
+        max_concurrent_calls: values.count("MAX_CONCURRENT_CALLS"),
+        connect_timeout: values.time("CONNECT_TIMEOUT"),
+        idle_timeout: values.time("IDLE_TIMEOUT"),
+        call_timeout: values.time("CALL_TIMEOUT"),
+        max_answer_bytes: values.count("MAX_ANSWER_BYTES"),
+        proxy: values.hidden("HTTPS_PROXY"),
+        no_proxy: value::list(&values.text("NO_PROXY").unwrap_or_default()),
+        found,
+        notes,
+    })
+}
+
+/// Checks every value that was set, also those that a stronger source overrides, and refuses
+/// effective ones that nothing obeys yet.
+fn check_values(settings: &Settings, problems: &mut Problems) {
+    for entry in settings.all().filter(|entry| is_value(entry)) {
+        let (option, raw) = (entry.named.option, entry.value.reveal());
+        if let Err(fault) = value::check(option.kind, raw) {
+            problems.add(settings.problem(entry, fault));
+        }
+    }
+    for entry in settings.all() {
+        let winner = settings.winner(&entry.named.canonical);
+        let effective = winner.is_some_and(|it| std::ptr::eq(it, entry));
+        if effective && !value::is_built(entry.named.option, entry.value.reveal()) {
+            problems.add(settings.problem(entry, not_built(entry)));
+        }
+    }
+}
+
+/// True if the entry holds its value, and not the path of a file with it.
+fn is_value(entry: &Entry) -> bool {
+    matches!(entry.named.way, Way::Value | Way::Credential)
+}
+
+fn not_built(entry: &Entry) -> String {
+    let option = entry.named.option;
+    let what = match option.built {
+        options::Built::Except(_) => {
+            format!("`{}` is not built yet", value::shown(option.kind, entry.value.reveal().trim()))
+        }
+        _ => "is not built yet".to_owned(),
+    };
+    match option.default {
+        Some(default) => format!("{what}, leave it out or set it to `{default}`"),
+        None => format!("{what}, leave it out"),
+    }
+}
+
+/// What was set, in the order of the table, and the defaults of what was not.
+fn found(settings: &Settings, servers: &[&Entry]) -> Vec<Found> {
+    let mut all = Vec::new();
+    for option in OPTIONS {
+        let mut set: Vec<&Entry> = if names::is_claimed(option.name) {
+            servers.iter().filter(|entry| entry.named.option.name == option.name).copied().collect()
+        } else {
+            let all = settings.all().filter(|entry| entry.named.option.name == option.name);
+            all.filter(|entry| {
+                let winner = settings.winner(&entry.named.canonical);
+                winner.is_some_and(|it| std::ptr::eq(it, *entry))
+            })
+            .collect()
+        };
+        set.sort_by_key(|entry| entry.named.number);
+        all.extend(set.iter().map(|entry| shown(settings, entry)));
+        if set.is_empty() && !names::is_claimed(option.name) && option.is_built() {
+            all.extend(option.default.map(|default| default_of(option, default)));
+        }
+    }
+    all
+}
+
+fn shown(settings: &Settings, entry: &Entry) -> Found {
+    Found {
+        name: entry.named.canonical.clone(),
+        value_shown: value::shown(entry.named.option.kind, entry.value.reveal()),
+        from: settings.origin(entry),
+    }
+}
+
+fn default_of(option: &Opt, default: &str) -> Found {
+    let (name, value_shown) = (option.name.to_owned(), default.to_owned());
+    Found { name, value_shown, from: "default".to_owned() }
+}
+
+/// Reads checked values of options that have one setting at most.
+struct Values<'a>(&'a Settings);
+
+impl Values<'_> {
+    /// What is set, or else the default.
+    fn get(&self, name: &str) -> Option<Value> {
+        let option = options::row(name)?;
+        match self.0.winner(name) {
+            Some(entry) => value::check(option.kind, entry.value.reveal()).ok(),
+            None => value::check(option.kind, option.default?).ok(),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        match self.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn flag(&self, name: &str) -> bool {
+        matches!(self.get(name), Some(Value::Flag(true)))
+    }
+
+    fn time(&self, name: &str) -> Duration {
+        match self.get(name) {
+            Some(Value::Time(time)) => time,
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn count(&self, name: &str) -> usize {
+        match self.get(name) {
+            Some(Value::Count(count)) => usize::try_from(count).unwrap_or(usize::MAX),
+            _ => 0,
+        }
+    }
+
+    fn hidden(&self, name: &str) -> Option<Secret> {
+        match self.get(name) {
+            Some(Value::Hidden(secret)) => Some(secret),
+            _ => None,
+        }
+    }
+
+    fn audit(&self) -> Audit {
+        match self.text("AUDIT_LOG") {
+            Some(path) if path.contains('/') => Audit::File(PathBuf::from(path)),
+            _ => Audit::Stderr,
+        }
+    }
+
+    fn log_level(&self) -> log::LevelFilter {
+        match self.text("LOG_LEVEL").as_deref() {
+            Some("DEBUG") => log::LevelFilter::Debug,
+            Some("WARNING") => log::LevelFilter::Warn,
+            Some("ERROR") => log::LevelFilter::Error,
+            _ => log::LevelFilter::Info,
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! The text of a setting, checked against its kind and made into a value.
+//!
+//! It knows kinds, not options. An error repeats the text only where no secret can stand in it.
+//! Surprising: a proxy is a secret as soon as it is read, because it may hold a password.
+
+use std::time::Duration;
+
+use crate::config::endpoint::{self, Endpoint};
+use crate::config::options::{Built, Kind, Opt};
+use crate::error::quoted;
+use crate::text::secret::Secret;
+
+/// A checked value.
+#[derive(Clone, Debug)]
+pub enum Value {
+    /// Text, path, list, choice (spelt as in the table) or sink.
+    Text(String),
+    /// A switch.
+    Flag(bool),
+    /// A duration.
+    Time(Duration),
+    /// A number.
+    Count(u64),
+    /// A server's address.
+    Server(Endpoint),
+    /// A SHA-256 fingerprint.
+    Fingerprint([u8; 32]),
+    /// What is never shown: secrets and proxies.
+    Hidden(Secret),
+}
+
+/// Checks a text; the error says what would be right.
+pub fn check(kind: Kind, raw: &str) -> Result<Value, String> {
+    if kind == Kind::Secret {
+        return secret(raw).map(Value::Hidden);
+    }
+    let text = raw.trim();
+    if text.chars().any(char::is_control) {
+        return Err("holds a control character, such as the end of a line".to_owned());
+    }
+    match kind {
+        Kind::Text | Kind::List | Kind::Folders | Kind::Path | Kind::Secret => plain(text),
+        Kind::Name => name(text),
+        Kind::Bool => switch(text).map(Value::Flag).ok_or_else(|| wrong(text, "true or false")),
+        Kind::Seconds(low, high) => seconds(text, low, high),
+        Kind::Count(low, high) => count(text, low, high),
+        Kind::Choice(words) => choice(text, words),
+        Kind::Sink(words) => sink(text, words),
+        Kind::Exposed => exposed(text),
+        Kind::Server => endpoint::parse(text).map(Value::Server),
+        Kind::Url => url(text),
+        Kind::Proxy => proxy(text),
+        Kind::Fingerprint => fingerprint(text).map(Value::Fingerprint),
+    }
+}
+
+/// True if the feature behind this value of an option exists, or the value leaves it off.
+pub fn is_built(option: &Opt, raw: &str) -> bool {
+    let text = raw.trim();
+    match option.built {
+        Built::Yes => true,
+        Built::Except(values) => !values.iter().any(|value| value.eq_ignore_ascii_case(text)),
+        Built::No => is_off(option, text),
+    }
+}
+
+/// True for the default of an option, and for "off" or nothing.
+fn is_off(option: &Opt, text: &str) -> bool {
+    if option.default.is_some_and(|default| default.eq_ignore_ascii_case(text)) {
+        return true;
+    }
+    match (option.kind, option.default.map(|it| check(option.kind, it))) {
+        (Kind::Bool, _) => switch(text) == Some(false),
+        (Kind::Exposed, _) => switch(text).is_some(),
+        (Kind::Count(..), Some(Ok(Value::Count(default)))) => {
+            matches!(check(option.kind, text), Ok(Value::Count(n)) if n == 0 || n == default)
+        }
+        _ => false,
+    }
+}
+
+/// What may be shown of a value.
+pub fn shown(kind: Kind, raw: &str) -> String {
+    match kind {
+        Kind::Secret => "***".to_owned(),
+        Kind::Proxy => masked(raw.trim()),
+        _ => quoted(raw),
+    }
+}
+
+/// Values of a list: split at commas and blanks, empty ones dropped.
+pub fn list(text: &str) -> Vec<String> {
+    let parts = text.split(|c: char| c == ',' || c.is_whitespace());
+    parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+fn wrong(text: &str, right: &str) -> String {
+    let cut: String = quoted(text).chars().take(60).collect();
+    format!("`{cut}` is not {right}")
+}
+
+fn plain(text: &str) -> Result<Value, String> {
+    Ok(Value::Text(text.to_owned()))
+}
+
+/// A secret as it came. A line too many, or a NUL, is a mistake in every case that we know.
+fn secret(raw: &str) -> Result<Secret, String> {
+    if raw.chars().any(|c| c.is_control() && c != '\t') {
+        return Err("holds a control character, such as the end of a line".to_owned());
+    }
+    Ok(Secret::new(raw))
+}
+
+fn name(text: &str) -> Result<Value, String> {
+    let fits = |c: char| c.is_alphanumeric() || "._-:[]".contains(c);
+    if text.chars().count() > 64 || !text.chars().all(fits) {
+        return Err(wrong(text, "a name, use up to 64 letters, digits and `.` `_` `-`"));
+    }
+    plain(text)
+}
+
+fn switch(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Some(true),
+        "false" | "0" | "no" | "off" => Some(false),
+        _ => None,
+    }
+}
+
+/// Digits only, so that neither `+5` nor ` 5` nor an overflow passes.
+fn number(text: &str) -> Option<u64> {
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+fn count(text: &str, low: u64, high: u64) -> Result<Value, String> {
+    match number(text) {
+        Some(n) if (low..=high).contains(&n) => Ok(Value::Count(n)),
+        _ => Err(wrong(text, &format!("a whole number from {low} to {high}"))),
+    }
+}
+
+fn seconds(text: &str, low: u64, high: u64) -> Result<Value, String> {
+    let (digits, unit) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let total = number(digits).and_then(|n| n.checked_mul(unit));
+    match total {
+        Some(n) if (low..=high).contains(&n) => Ok(Value::Time(Duration::from_secs(n))),
+        Some(_) => Err(wrong(text, &format!("from {low} to {high} seconds"))),
+        None => Err(wrong(text, "a number of seconds, for instance 300 or 5m")),
+    }
+}
+
+fn choice(text: &str, words: &[&str]) -> Result<Value, String> {
+    match words.iter().find(|word| word.eq_ignore_ascii_case(text)) {
+        Some(word) => plain(word),
+        None => Err(wrong(text, &format!("one of {}", words.join(", ")))),
+    }
+}
+
+fn sink(text: &str, words: &[&str]) -> Result<Value, String> {
+    if text.contains('/') {
+        return plain(text);
+    }
+    choice(text, words)
+        .map_err(|_| wrong(text, &format!("{} or a path with a `/`", words.join(", "))))
+}
+
+fn exposed(text: &str) -> Result<Value, String> {
+    if let Some(on) = switch(text) {
+        return Ok(Value::Flag(on));
+    }
+    match endpoint::host_and_port(text) {
+        Ok((_, Some(_))) => plain(text),
+        _ => Err(wrong(text, "true, false or an address such as 127.0.0.1:9090")),
+    }
+}
+
+fn url(text: &str) -> Result<Value, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    match authority.map(endpoint::host_and_port) {
+        Some(Ok(_)) => plain(text),
+        _ => Err("not a URL, write https://name/path without user and password".to_owned()),
+    }
+}
+
+fn proxy(text: &str) -> Result<Value, String> {
+    let right = "not a proxy that is spoken, write http://name:port";
+    let rest = match text.split_once("://") {
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
+        Some(_) => return Err(right.to_owned()),
+        None => text,
+    };
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
+    match endpoint::host_and_port(address) {
+        Ok(_) => Ok(Value::Hidden(Secret::new(text))),
+        Err(_) => Err(right.to_owned()),
+    }
+}
+
+/// A proxy without its user and password.
+fn masked(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((before, address)) => {
+            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
+            let separator = if scheme.is_empty() { "" } else { "://" };
+            quoted(&format!("{scheme}{separator}***@{address}"))
+        }
+        None => quoted(text),
+    }
+}
+
+/// Reads 64 hex digits, colons and blanks between them allowed.
+fn fingerprint(text: &str) -> Result<[u8; 32], String> {
+    let bare = match text.get(..7) {
+        Some(prefix) if prefix.eq_ignore_ascii_case("sha256:") => &text[7..],
+        _ => text,
+    };
+    let digits: Vec<char> = bare.chars().filter(|c| !matches!(c, ':' | ' ')).collect();
+    let nibbles: Option<Vec<u32>> = digits.iter().map(|c| c.to_digit(16)).collect();
+    let Some(nibbles) = nibbles.filter(|it| matches!(it.len(), 40 | 64)) else {
+        return Err("not a SHA-256 fingerprint, which has 64 hex digits; `jumpvisor check` shows \
+                    the one of the server"
+            .to_owned());
+    };
+    if nibbles.len() == 40 {
+        return Err("a SHA-1 fingerprint is not enough, SHA-256 is needed; `jumpvisor check` \
+                    shows the one of the server"
+            .to_owned());
+    }
+    let mut bytes = [0; 32];
+    for (byte, pair) in bytes.iter_mut().zip(nibbles.chunks(2)) {
+        *byte = u8::try_from(pair[0] * 16 + pair[1]).unwrap_or_default();
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(kind: Kind, text: &str) -> String {
+        check(kind, text).map_or_else(|error| error, |value| format!("{value:?}"))
+    }
+
+    #[test]
+    fn switches_and_numbers() {
+        for text in ["true", "1", "YES", "On"] {
+            assert_eq!(outcome(Kind::Bool, text), "Flag(true)");
+        }
+        for text in ["false", "0", "no", " OFF "] {
+            assert_eq!(outcome(Kind::Bool, text), "Flag(false)");
+        }
+        assert_eq!(outcome(Kind::Bool, "maybe"), "`maybe` is not true or false");
+        let time = Kind::Seconds(1, 600);
+        assert_eq!(outcome(time, "10"), "Time(10s)");
+        assert_eq!(outcome(time, "10s"), "Time(10s)");
+        assert_eq!(outcome(time, "5m"), "Time(300s)");
+        assert_eq!(outcome(time, "11m"), "`11m` is not from 1 to 600 seconds");
+        for text in ["abc", "", "-1", "+1", "1.5", "99999999999999999999", "1h", "m"] {
+            assert!(outcome(time, text).ends_with("for instance 300 or 5m"), "{text}");
+        }
+        assert_eq!(outcome(Kind::Count(1, 9), "9"), "Count(9)");
+        assert_eq!(outcome(Kind::Count(1, 9), "10"), "`10` is not a whole number from 1 to 9");
+    }
+
+    #[test]
+    fn words_paths_and_names() {
+        let level = Kind::Choice(&["DEBUG", "WARNING"]);
+        assert_eq!(outcome(level, "warning"), "Text(\"WARNING\")");
+        assert_eq!(outcome(level, "loud"), "`loud` is not one of DEBUG, WARNING");
+        let sink = Kind::Sink(&["stderr", "journal"]);
+        assert_eq!(outcome(sink, "STDERR"), "Text(\"stderr\")");
+        assert_eq!(outcome(sink, "./a.log"), "Text(\"./a.log\")");
+        assert_eq!(outcome(sink, "sterr"), "`sterr` is not stderr, journal or a path with a `/`");
+        assert!(check(Kind::Name, "lab/esx1").is_err());
+        assert!(check(Kind::Name, "lab-1.example").is_ok());
+        assert!(check(Kind::Text, "a\nb").is_err());
+        assert_eq!(list("a, b,,c d"), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn fingerprints() {
+        let hex = "0123456789abcdefABCDEF0123456789".repeat(2);
+        let Ok(Value::Fingerprint(bytes)) = check(Kind::Fingerprint, &hex) else { panic!() };
+        assert_eq!(bytes[..4], [0x01, 0x23, 0x45, 0x67]);
+        let colons = format!(
+            "SHA256:{}",
+            hex.as_bytes()
+                .chunks(2)
+                .fold(String::new(), |all, it| { all + std::str::from_utf8(it).unwrap() + ":" })
+        );
+        let Ok(Value::Fingerprint(same)) = check(Kind::Fingerprint, &colons) else { panic!() };
+        assert_eq!(bytes, same);
+        assert!(outcome(Kind::Fingerprint, &"a".repeat(40)).contains("SHA-1"));
+        for text in ["", "xyz", &"g".repeat(64), &"a".repeat(63), &"ß".repeat(32)] {
+            assert!(outcome(Kind::Fingerprint, text).contains("64 hex digits"), "{text}");
+        }
+    }
+
+    #[test]
+    fn proxies_are_masked_wherever_they_show() {
+        for (text, wanted) in [
+            ("http://me:hunter2@proxy:3128", "http://***@proxy:3128"),
+            ("me:hunter2@proxy", "***@proxy"),
+            ("http://me:hun@ter2@proxy/", "http://***@proxy/"),
+            ("http://proxy:3128", "http://proxy:3128"),
+        ] {
+            assert_eq!(shown(Kind::Proxy, text), wanted);
+            assert_eq!(outcome(Kind::Proxy, text), "Hidden(***)");
+        }
+        let refused = outcome(Kind::Proxy, "socks5://me:hunter2@proxy");
+        assert!(refused.contains("http://name:port") && !refused.contains("hunter2"));
+    }
+
+    #[test]
+    fn urls_hold_no_password() {
+        assert!(check(Kind::Url, "https://id.example/realm?x").is_ok());
+        assert!(!outcome(Kind::Url, "https://a:hunter2@id.example").contains("hunter2"));
+        assert!(check(Kind::Url, "https://a:hunter2@id.example").is_err());
+        assert!(check(Kind::Url, "id.example").is_err());
+    }
+}
