@@ -1,9 +1,12 @@
 //! Pure helpers over text and bytes: no sockets, no files, no hypervisor's words.
 
 pub mod base64;
+pub mod explain;
 pub mod glob;
+pub mod json;
 pub mod nearest;
 mod scan;
 pub mod secret;
 pub mod split;
+pub mod time;
 pub mod xml;

@@ -104,6 +104,16 @@ pub trait Exchange: Send + Sync {
     fn shutdown(&self) {}
 }
 
+impl<T: Exchange + ?Sized> Exchange for std::sync::Arc<T> {
+    fn exchange(&self, request: &Request) -> Result<Response> {
+        (**self).exchange(request)
+    }
+
+    fn shutdown(&self) {
+        (**self).shutdown();
+    }
+}
+
 /// Reads a body to its end, and refuses one of more than `limit` bytes.
 pub fn read_capped(body: &mut dyn Read, limit: usize) -> Result<Vec<u8>> {
     let mut bytes = Vec::new();

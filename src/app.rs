@@ -1,0 +1,124 @@
+//! The wiring: configuration to servers, gate and log. The only place that knows every layer.
+//!
+//! Nothing connects here; a server is reached when a call first needs it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::{Audit, Sink};
+use crate::config::{Config, Family, ServerConfig, Trust};
+use crate::error::{Error, Kind, Result};
+use crate::hv::fleet::{Fleet, Server};
+use crate::metrics::Metrics;
+use crate::tools::offer::Offer;
+use crate::tools::run::Gate;
+use crate::vsphere::session::{Account, Session};
+use crate::vsphere::wire::Wire;
+use crate::vsphere::{Address, Defaults, Vsphere};
+use crate::web::client::{Client, Settings};
+use crate::web::no_proxy::bypasses;
+
+/// How long an unused session is kept; servers end idle ones after thirty minutes.
+const IDLE_SESSION: Duration = Duration::from_secs(600);
+
+/// The gate of a process, with every configured server behind it.
+pub fn gate(config: &Config, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
+    let servers = config.servers.iter().map(|it| server(it, config)).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(Gate {
+        fleet: Fleet::new(servers),
+        offer,
+        audit: Audit::new(sink, config.audit_required),
+        metrics: Arc::new(Metrics::new()),
+        call_timeout: config.call_timeout,
+        cap: config.max_answer_bytes,
+    }))
+}
+
+/// Where the configuration wants audit lines.
+pub fn sink(config: &Config) -> Sink {
+    match &config.audit {
+        crate::config::Audit::Stderr => Sink::Stderr,
+        crate::config::Audit::File(path) => Sink::File(path.clone()),
+    }
+}
+
+fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
+    let during = |error: Error| error.during(format!("server `{}`", it.name));
+    let endpoint = &it.endpoint;
+    let no_proxy = config.no_proxy.join(",");
+    let proxied = config.proxy.is_some() && !bypasses(&no_proxy, &endpoint.host, endpoint.port);
+    let settings = Settings {
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        tls: endpoint.tls,
+        trust: match &it.trust {
+            Trust::System => crate::web::tls::Trust::System,
+            Trust::CaFile(path) => crate::web::tls::Trust::CaFile(path.clone()),
+            Trust::Fingerprint(digest) => crate::web::tls::Trust::Fingerprint(*digest),
+            Trust::Insecure => crate::web::tls::Trust::Insecure,
+        },
+        connect_timeout: config.connect_timeout,
+        idle_timeout: config.idle_timeout,
+        proxy: config.proxy.as_ref().map(|it| it.reveal().to_owned()),
+        no_proxy,
+    };
+    let client = Arc::new(Client::new(settings).map_err(during)?);
+    let account =
+        Account { user: it.user.clone(), password: it.password.clone(), idle: IDLE_SESSION };
+    let session = Session::new(Wire::new(Box::new(client.clone())), account);
+    let defaults = Defaults {
+        datacenter: it.datacenter.clone(),
+        cluster: it.cluster.clone(),
+        datastore: it.datastore.clone(),
+        network: it.network.clone(),
+    };
+    let address = Address {
+        shown: endpoint.to_string(),
+        host: endpoint.host.clone(),
+        port: endpoint.port,
+        proxied,
+        kind: match it.family {
+            Family::Esxi => "esxi",
+            Family::Vcenter => "vcenter",
+        },
+    };
+    let host = Vsphere::new(session, defaults, address, Box::new(move || client.seen()));
+    Ok(Server { name: it.name.clone(), host: Box::new(host) })
+}
+
+/// The operating system's name of who runs this process.
+pub fn user() -> String {
+    use std::os::unix::fs::MetadataExt;
+    let id = std::fs::metadata("/proc/self").map(|it| it.uid()).ok();
+    let passwd = std::fs::read_to_string(Path::new("/etc/passwd")).unwrap_or_default();
+    let named = |id: u32| {
+        passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+        })
+    };
+    match id {
+        Some(id) => named(id).unwrap_or_else(|| format!("uid {id}")),
+        None => "unknown".to_owned(),
+    }
+}
+
+/// Runs `then` on a thread of its own when the system asks this process to end.
+pub fn on_signal(then: impl FnOnce(i32) + Send + 'static) -> Result<()> {
+    use smol::stream::StreamExt;
+    let unable = |error: std::io::Error| {
+        Error::new(Kind::Bug, format!("signals cannot be watched: {error}"))
+    };
+    let wanted = [async_signal::Signal::Term, async_signal::Signal::Int, async_signal::Signal::Hup];
+    let mut signals = async_signal::Signals::new(wanted).map_err(unable)?;
+    let watch = move || {
+        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
+            then(signal as i32);
+        }
+    };
+    let thread = std::thread::Builder::new().name("signals".to_owned());
+    thread.spawn(watch).map_err(unable)?;
+    Ok(())
+}

@@ -1,0 +1,98 @@
+//! `jumpvisor check`: tries the configuration and says what to do for each failure.
+
+use crate::audit::Sink;
+use crate::cli::{CheckCommand, print};
+use crate::config::{Config, Found};
+use crate::error::Result;
+use crate::hv::call::{Call, Rights};
+use crate::hv::model::{Check, Outcome};
+use crate::text::json;
+use crate::text::json::{Array, Object, Value};
+use crate::tools::offer::Offer;
+
+/// Prints what was found and tries every server; 0 when all is well, 1 when something failed.
+pub fn run(config: &Config, command: &CheckCommand) -> Result<u8> {
+    let gate = crate::app::gate(config, Offer::everything(), Sink::Nowhere)?;
+    let call = Call::new(Rights::ReadOnly).within(config.call_timeout);
+    let servers = gate.fleet.servers();
+    let results: Vec<Vec<Check>> = std::thread::scope(|scope| {
+        let call = &call;
+        let running: Vec<_> =
+            servers.iter().map(|server| scope.spawn(move || server.host.check(call))).collect();
+        running.into_iter().map(|it| it.join().unwrap_or_default()).collect()
+    });
+    gate.fleet.close();
+    let failed = servers.is_empty()
+        || results
+            .iter()
+            .any(|steps| steps.is_empty() || steps.iter().any(|step| step.outcome == Outcome::Bad));
+    let names = servers.iter().map(|server| (server.name.as_str(), server.host.status().address));
+    let tried: Vec<_> = names.zip(&results).collect();
+    if command.json {
+        print::line(&as_json(&config.found, &tried))?;
+    } else {
+        print::line(&as_text(&config.found, &tried))?;
+    }
+    Ok(u8::from(failed))
+}
+
+type Tried<'a> = ((&'a str, String), &'a Vec<Check>);
+
+fn as_text(found: &[Found], tried: &[Tried<'_>]) -> String {
+    let row = |it: &Found| vec![format!("  {}", it.name), it.value_shown.clone(), it.from.clone()];
+    let set: Vec<Vec<String>> = found.iter().filter(|it| it.from != "default").map(row).collect();
+    let mut lines = vec!["configuration".to_owned()];
+    lines.push(match set.is_empty() {
+        true => "  nothing is set; every option has its default".to_owned(),
+        false => print::table(&["  name", "value", "from"], &set),
+    });
+    if tried.is_empty() {
+        lines.push("no server is configured. Set ESXI_HOST, ESXI_USER and ESXI_PASS, or VCENTER_HOST and its kin".to_owned());
+    }
+    for ((name, address), steps) in tried {
+        lines.push(format!("{name} ({address})"));
+        for step in steps.iter() {
+            let word = match step.outcome {
+                Outcome::Good => "ok",
+                Outcome::Warning => "warn",
+                Outcome::Bad => "FAIL",
+            };
+            lines.push(format!("  {word:4}  {:8} {}", step.step, step.text));
+        }
+    }
+    lines.join("\n")
+}
+
+fn as_json(found: &[Found], tried: &[Tried<'_>]) -> String {
+    let setting = |it: &Found| {
+        Value::Object(json::object([
+            ("name", json::text(&it.name)),
+            ("value", json::text(&it.value_shown)),
+            ("from", json::text(&it.from)),
+        ]))
+    };
+    let step = |it: &Check| {
+        let outcome = match it.outcome {
+            Outcome::Good => "ok",
+            Outcome::Warning => "warning",
+            Outcome::Bad => "failed",
+        };
+        Value::Object(json::object([
+            ("step", json::text(it.step)),
+            ("outcome", json::text(outcome)),
+            ("text", json::text(&it.text)),
+        ]))
+    };
+    let server = |((name, address), steps): &Tried<'_>| {
+        Value::Object(json::object([
+            ("host", json::text(*name)),
+            ("address", json::text(address)),
+            ("steps", Value::Array(steps.iter().map(step).collect())),
+        ]))
+    };
+    let all: Object = json::object([
+        ("configuration", Value::Array(found.iter().map(setting).collect::<Array>())),
+        ("servers", Value::Array(tried.iter().map(server).collect::<Array>())),
+    ]);
+    json::write_object(&all)
+}

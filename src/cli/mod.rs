@@ -1,0 +1,255 @@
+//! The command line: what a person or a script types.
+//!
+//! Global flags may stand anywhere before `--`. Without a command it speaks MCP when standard
+//! input is a pipe, and prints help on a terminal. Exit status: 0 done, 2 wrong request, 3 not
+//! found, 4 denied, 5 conflict, 6 unsupported, 7 busy or network, 8 refused by the server, 70
+//! defect, 130 cancelled.
+
+mod call;
+mod check;
+mod print;
+mod serve;
+mod show;
+
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use argh::FromArgs;
+
+use crate::config::{Config, Environment, Flags, load};
+use crate::error::{Error, Result};
+use crate::tools::offer::Offer;
+
+/// Full control of VMware ESXi and vCenter for assistants (MCP), people and scripts. Without a
+/// command it speaks MCP on standard input and output.
+#[derive(FromArgs)]
+struct Top {
+    /// env file with the settings, instead of .env or /etc/jumpvisor/env
+    #[argh(option, arg_name = "file")]
+    config: Option<PathBuf>,
+    /// families of tools to offer: default, all, or names such as vm,power
+    #[argh(option, arg_name = "names")]
+    toolsets: Option<String>,
+    /// single tools to offer besides
+    #[argh(option, arg_name = "names", default = "String::new()")]
+    tools: String,
+    /// single tools to leave out
+    #[argh(option, arg_name = "names", default = "String::new()")]
+    exclude_tools: String,
+    /// offer only tools that read
+    #[argh(switch)]
+    read_only: bool,
+    /// leave out tools that can lose data or stop a service
+    #[argh(switch)]
+    no_destructive: bool,
+    /// off, destructive or all: ask before changes
+    #[argh(option, arg_name = "when")]
+    approval: Option<String>,
+    /// file or stderr: where the audit log goes
+    #[argh(option, arg_name = "where")]
+    audit_log: Option<String>,
+    /// DEBUG, INFO, WARNING or ERROR
+    #[argh(option, arg_name = "level")]
+    log_level: Option<String>,
+    /// bound of a call that only reads, such as 300 or 5m
+    #[argh(option, arg_name = "time")]
+    call_timeout: Option<String>,
+    /// print the version
+    #[argh(switch)]
+    version: bool,
+    #[argh(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(FromArgs)]
+#[argh(subcommand)]
+enum Command {
+    Tools(ToolsCommand),
+    Call(CallCommand),
+    Check(CheckCommand),
+    Version(VersionCommand),
+}
+
+/// List the tools, or show one.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "tools")]
+struct ToolsCommand {
+    /// one tool, with its arguments
+    #[argh(positional, arg_name = "name")]
+    name: Option<String>,
+    /// as JSON, as MCP lists them
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Call a tool: jumpvisor call power_on name=web01
+#[derive(FromArgs)]
+#[argh(subcommand, name = "call")]
+struct CallCommand {
+    /// the tool
+    #[argh(positional)]
+    tool: String,
+    /// its arguments as key=value; lists with commas
+    #[argh(positional, arg_name = "key=value")]
+    args: Vec<String>,
+    /// the answer as JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Try the configuration: name, TLS, login, version, licence, rights.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "check")]
+struct CheckCommand {
+    /// as JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+/// Print the version.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "version")]
+struct VersionCommand {}
+
+/// Runs the program with the process's arguments; its exit status.
+pub fn main() -> u8 {
+    let mut args = Vec::new();
+    for arg in std::env::args_os().skip(1) {
+        match arg.into_string() {
+            Ok(arg) => args.push(arg),
+            Err(arg) => {
+                print::error(&Error::usage(format!("the argument {arg:?} is not UTF-8")));
+                return 2;
+            }
+        }
+    }
+    let args = hoisted(args);
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let top = match Top::from_args(&["jumpvisor"], &words) {
+        Ok(top) => top,
+        Err(early) => return print::early(&early.output, early.status.is_ok()),
+    };
+    match run(top) {
+        Ok(status) => status,
+        Err(error) => {
+            print::error(&error);
+            error.kind().exit_code()
+        }
+    }
+}
+
+fn run(top: Top) -> Result<u8> {
+    if top.version || matches!(top.command, Some(Command::Version(_))) {
+        return print::line(&format!("jumpvisor {}", env!("CARGO_PKG_VERSION")));
+    }
+    let config = configuration(&top)?;
+    let set = |name: &str| config.found.iter().any(|it| it.name == name && it.from != "default");
+    // A person wants the answer, not the story of it.
+    let person = top.command.is_some() && !set("LOG_LEVEL");
+    crate::logging::start(if person { log::LevelFilter::Warn } else { config.log_level });
+    for note in &config.notes {
+        log::warn!("{note}");
+    }
+    match &top.command {
+        Some(Command::Tools(command)) => show::tools(&offer(&top, &config, true)?, command),
+        Some(Command::Call(command)) => {
+            let sink = match set("AUDIT_LOG") {
+                true => crate::app::sink(&config),
+                false => crate::audit::Sink::Nowhere,
+            };
+            let gate = crate::app::gate(&config, offer(&top, &config, true)?, sink)?;
+            call::run(gate, command)
+        }
+        Some(Command::Check(command)) => check::run(&config, command),
+        Some(Command::Version(_)) => Ok(0),
+        None if std::io::stdin().is_terminal() => {
+            let help = Top::from_args(&["jumpvisor"], &["--help"]).err();
+            Ok(print::early(&help.map(|it| it.output).unwrap_or_default(), true))
+        }
+        None => {
+            let offer = offer(&top, &config, false)?;
+            serve::stdio(crate::app::gate(&config, offer, crate::app::sink(&config))?, &config)
+        }
+    }
+}
+
+fn configuration(top: &Top) -> Result<Config> {
+    let mut set: Vec<(&'static str, String)> = Vec::new();
+    let given = [
+        ("TOOLSETS", top.toolsets.clone()),
+        ("READ_ONLY", top.read_only.then(|| "true".to_owned())),
+        ("NO_DESTRUCTIVE", top.no_destructive.then(|| "true".to_owned())),
+        ("APPROVAL", top.approval.clone()),
+        ("AUDIT_LOG", top.audit_log.clone()),
+        ("LOG_LEVEL", top.log_level.clone()),
+        ("CALL_TIMEOUT", top.call_timeout.clone()),
+    ];
+    for (name, value) in given {
+        set.extend(value.map(|value| (name, value)));
+    }
+    let flags = Flags { config: top.config.clone(), set, serve: false };
+    load(&flags, &Environment::process()).map_err(|problems| crate::config::refusal(&problems))
+}
+
+/// The tools on offer. The command line has them all, whatever TOOLSETS says, unless a flag asks.
+fn offer(top: &Top, config: &Config, command_line: bool) -> Result<Offer> {
+    let chosen = match command_line {
+        true => top.toolsets.as_deref(),
+        false => config.toolsets.as_deref(),
+    };
+    let offer = match (command_line, chosen, top.tools.is_empty()) {
+        (true, None, true) => Offer::parse(Some("all"), "", &top.exclude_tools)?,
+        _ => Offer::parse(chosen, &top.tools, &top.exclude_tools)?,
+    };
+    Ok(offer.read_only(config.read_only).no_destructive(config.no_destructive))
+}
+
+/// Global flags that were typed after the command, moved before it.
+fn hoisted(args: Vec<String>) -> Vec<String> {
+    const WITH_VALUE: &[&str] = &[
+        "--config",
+        "--toolsets",
+        "--tools",
+        "--exclude-tools",
+        "--approval",
+        "--audit-log",
+        "--log-level",
+        "--call-timeout",
+    ];
+    const ALONE: &[&str] = &["--read-only", "--no-destructive"];
+    let (mut front, mut rest) = (Vec::new(), Vec::new());
+    let mut args = args.into_iter();
+    while let Some(arg) = args.next() {
+        let (name, value) = match arg.split_once('=') {
+            Some((name, value)) => (name.to_owned(), Some(value.to_owned())),
+            None => (arg.clone(), None),
+        };
+        if arg == "--" {
+            rest.push(arg);
+            rest.extend(args.by_ref());
+        } else if WITH_VALUE.contains(&name.as_str()) {
+            front.push(name);
+            front.extend(value.or_else(|| args.next()));
+        } else if ALONE.contains(&arg.as_str()) {
+            front.push(arg);
+        } else {
+            rest.push(arg);
+        }
+    }
+    front.extend(rest);
+    front
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn global_flags_may_follow_the_command() {
+        let words = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(
+            hoisted(words("call list_vms --config=f --read-only name=--x --json -- --tools a")),
+            words("--config f --read-only call list_vms name=--x --json -- --tools a")
+        );
+    }
+}

@@ -1,0 +1,54 @@
+//! The managed servers by the name that a caller uses for them.
+//!
+//! Nothing is connected here; a server that cannot be reached harms nobody but its own callers.
+
+use crate::error::{Error, Kind, Result};
+use crate::hv::Host;
+
+/// A server and the `host` value that means it.
+pub struct Server {
+    pub name: String,
+    pub host: Box<dyn Host>,
+}
+
+/// All managed servers; the first is the default.
+pub struct Fleet {
+    servers: Vec<Server>,
+}
+
+impl Fleet {
+    /// `servers` in the order of the configuration, names already distinct.
+    pub fn new(servers: Vec<Server>) -> Fleet {
+        Fleet { servers }
+    }
+
+    /// All of them, the default first.
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    /// The server that `name` means; the default one without a name.
+    pub fn server(&self, name: Option<&str>) -> Result<&Server> {
+        let Some(name) = name else {
+            return self.servers.first().ok_or_else(|| {
+                Error::usage("no server is configured")
+                    .hint("Set ESXI_HOST, ESXI_USER and ESXI_PASS, or VCENTER_HOST and its kin")
+            });
+        };
+        self.servers.iter().find(|it| it.name == name).ok_or_else(|| {
+            let known: Vec<String> =
+                self.servers.iter().map(|it| format!("`{}`", it.name)).collect();
+            Error::new(Kind::NotFound, format!("no server is called `{name}`"))
+                .hint(format!("Known: {}", known.join(", ")))
+        })
+    }
+
+    /// Ends every session, side by side, so that one dead server does not delay the others.
+    pub fn close(&self) {
+        std::thread::scope(|scope| {
+            for server in &self.servers {
+                scope.spawn(|| server.host.close());
+            }
+        });
+    }
+}

@@ -1,0 +1,53 @@
+//! RFC 3339 in UTC, from the system's clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Now, with microseconds: `2026-01-16T08:15:32.123456+00:00`.
+pub fn now() -> String {
+    rfc3339(SystemTime::now())
+}
+
+/// Any moment after 1970, with microseconds; an earlier one is shown as 1970.
+pub fn rfc3339(moment: SystemTime) -> String {
+    let since = moment.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (days, rest) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = civil(days);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{:06}+00:00",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60,
+        since.subsec_micros()
+    )
+}
+
+/// Days since 1970-01-01 to a date, by the 400-year cycle of the Gregorian calendar.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn known_moments() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00.000000+00:00"),
+            (951_782_400, "2000-02-29T00:00:00.000000+00:00"),
+            (1_768_551_332, "2026-01-16T08:15:32.000000+00:00"),
+            (4_102_444_799, "2099-12-31T23:59:59.000000+00:00"),
+        ] {
+            assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! What an argument could be: names of VMs, servers, datastores and networks.
+//!
+//! By the argument's name, so that tools, prompts and resource templates share it. Bounded to
+//! [`MOST`] values; a server that cannot be asked gives none rather than an error.
+
+use crate::hv::call::Call;
+use crate::hv::fleet::Fleet;
+use crate::hv::machines::Depth;
+use crate::hv::places::PlaceKind;
+
+/// What one answer may hold, by the protocol.
+pub const MOST: usize = 100;
+
+/// Values for the argument `name` that begin with, or else contain, `begun`; and how many there
+/// are in all. `server` is the `host` that was already chosen.
+pub fn complete(
+    fleet: &Fleet,
+    call: &Call,
+    name: &str,
+    begun: &str,
+    server: Option<&str>,
+) -> (Vec<String>, usize) {
+    let all = match name {
+        "host" => fleet.servers().iter().map(|it| it.name.clone()).collect(),
+        "vm" | "vm_name" | "name" | "template_name" => machines(fleet, call, server),
+        "datastore" => places(fleet, call, server, PlaceKind::Datastore),
+        "network" => places(fleet, call, server, PlaceKind::Network),
+        _ => Vec::new(),
+    };
+    let begun = begun.to_lowercase();
+    let mut fits: Vec<String> =
+        all.into_iter().filter(|it| it.to_lowercase().contains(&begun)).collect();
+    fits.sort_by_key(|it| (!it.to_lowercase().starts_with(&begun), it.clone()));
+    fits.dedup();
+    let total = fits.len();
+    fits.truncate(MOST);
+    (fits, total)
+}
+
+fn machines(fleet: &Fleet, call: &Call, server: Option<&str>) -> Vec<String> {
+    let Ok(server) = fleet.server(server) else { return Vec::new() };
+    match server.host.machines().list(call, Depth::Names) {
+        Ok(all) => all.into_iter().map(|it| it.at.name).collect(),
+        Err(error) => unasked(&error),
+    }
+}
+
+fn places(fleet: &Fleet, call: &Call, server: Option<&str>, kind: PlaceKind) -> Vec<String> {
+    let Ok(server) = fleet.server(server) else { return Vec::new() };
+    match server.host.places().list(call, kind) {
+        Ok(all) => all.into_iter().map(|it| it.name).collect(),
+        Err(error) => unasked(&error),
+    }
+}
+
+fn unasked(error: &crate::error::Error) -> Vec<String> {
+    log::info!("no completions: {error}");
+    Vec::new()
+}

@@ -1,0 +1,16 @@
+//! Tools that only vSphere has: the one shelf that may know its client.
+
+pub mod vm;
+
+use crate::error::{Error, Kind, Result};
+use crate::tools::ctx::Ctx;
+use crate::vsphere::Vsphere;
+
+/// The vSphere client behind the server that is meant.
+pub fn client<'a>(ctx: &Ctx<'a>) -> Result<&'a Vsphere> {
+    let server = ctx.server()?;
+    server.host.as_any().downcast_ref::<Vsphere>().ok_or_else(|| {
+        Error::new(Kind::Unsupported, format!("`{}` is not a VMware server", server.name))
+            .hint("list_servers shows the kind of each")
+    })
+}

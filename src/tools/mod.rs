@@ -1,0 +1,138 @@
+//! The tools: one row each, from which all else derives.
+//!
+//! A row holds name, help, arguments, level and effect; schema, checks, hints, listing, docs and
+//! the command line are made from it. What a verb is on a hypervisor lives behind `hv`; this layer
+//! must not know. Surprising: a changing tool is two functions. `plan` runs with the right to read
+//! only, so it cannot change anything even by mistake; `act` takes what it planned.
+
+pub mod args;
+pub mod batch;
+pub mod completions;
+pub mod ctx;
+pub mod esxi;
+pub mod offer;
+pub mod plan;
+pub mod power;
+pub mod prompts;
+pub mod reply;
+pub mod resources;
+pub mod run;
+pub mod schema;
+pub mod server;
+pub mod snapshot;
+pub mod vm;
+pub mod vm_change;
+
+use crate::error::Result;
+use crate::tools::args::{Arg, Args};
+use crate::tools::ctx::Ctx;
+use crate::tools::plan::Ready;
+use crate::tools::reply::Reply;
+
+/// The least permission that may call a tool; each includes those above it in this list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Read,
+    Power,
+    Vm,
+    Host,
+    Admin,
+}
+
+impl Level {
+    /// The word in configuration, tokens and the audit log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Level::Read => "read_only",
+            Level::Power => "power_ops",
+            Level::Vm => "vm_lifecycle",
+            Level::Host => "host_admin",
+            Level::Admin => "full_admin",
+        }
+    }
+}
+
+/// What a tool does to the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    Reads,
+    Changes,
+    /// Can lose data or stop a service.
+    Destroys,
+}
+
+/// How a tool is run.
+pub enum Run {
+    Read(fn(&Ctx<'_>, &Args) -> Result<Reply>),
+    /// Made by [`change!`](crate::change) out of `plan` and `act`.
+    Change(for<'a> fn(&Ctx<'a>, &Args) -> Result<Ready<'a>>),
+}
+
+/// One tool.
+pub struct Tool {
+    pub name: &'static str,
+    pub title: &'static str,
+    /// First sentence: what it does; second: when to use it or what to know.
+    pub about: &'static str,
+    pub level: Level,
+    pub effect: Effect,
+    /// Calling it again with the same arguments changes nothing more.
+    pub idempotent: bool,
+    pub args: &'static [Arg],
+    pub run: Run,
+}
+
+/// Tools that belong together and are offered together.
+pub struct Family {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Offered when the configuration names no toolsets.
+    pub default: bool,
+    /// The rows: those that span hypervisors, then those of one product.
+    pub shelves: &'static [&'static [Tool]],
+}
+
+/// Every family, in the order of listing.
+pub static FAMILIES: &[Family] = &[
+    Family {
+        name: "vm",
+        about: "Find, make, change and delete machines",
+        default: true,
+        shelves: &[vm::TOOLS, vm_change::TOOLS, esxi::vm::TOOLS],
+    },
+    Family {
+        name: "power",
+        about: "Switch machines on and off",
+        default: true,
+        shelves: &[power::TOOLS],
+    },
+    Family {
+        name: "snapshot",
+        about: "Save, restore and delete machine states",
+        default: true,
+        shelves: &[snapshot::TOOLS],
+    },
+    Family {
+        name: "server",
+        about: "The managed servers and this program itself",
+        default: true,
+        shelves: &[server::TOOLS],
+    },
+];
+
+/// Names that scripts of earlier servers use; answered, never listed.
+pub static OLDER_NAMES: &[(&str, &str)] =
+    &[("power_off_vm", "power_off"), ("power_on_vm", "power_on")];
+
+/// Every tool with its family, in the order of listing.
+pub fn all() -> impl Iterator<Item = (&'static Family, &'static Tool)> {
+    FAMILIES.iter().flat_map(|family| {
+        family.shelves.iter().flat_map(move |shelf| shelf.iter().map(move |tool| (family, tool)))
+    })
+}
+
+/// The tool of this name, or of this older name.
+pub fn find(name: &str) -> Option<(&'static Family, &'static Tool)> {
+    let name = OLDER_NAMES.iter().find(|(older, _)| *older == name).map_or(name, |(_, now)| now);
+    all().find(|(_, tool)| tool.name == name)
+}

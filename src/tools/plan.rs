@@ -1,0 +1,105 @@
+//! What a changing tool is about to do, before it does it.
+//!
+//! `plan` makes a [`Plan`] of what will happen; `act` takes its data. [`change!`](crate::change)
+//! joins the two into one row entry, so that neither can be forgotten and their types must agree.
+
+use crate::error::Result;
+use crate::hv::prepared::Prepared;
+use crate::text::json;
+use crate::text::json::Value;
+use crate::tools::ctx::Ctx;
+use crate::tools::reply::{Record, Reply};
+
+/// A change understood: what will happen, what would be lost, on what it was planned.
+pub struct Plan<T> {
+    /// What will happen, in order, one plain sentence each.
+    pub steps: Vec<String>,
+    /// What would be lost for good.
+    pub losses: Vec<String>,
+    /// Ids and states that this was planned on; different ones make it void.
+    pub seen: String,
+    /// What `act` needs.
+    pub data: T,
+}
+
+/// A plan with its deed attached.
+pub struct Ready<'a> {
+    pub steps: Vec<String>,
+    pub losses: Vec<String>,
+    pub seen: String,
+    pub act: Box<dyn FnOnce(&Ctx<'a>) -> Result<Reply> + 'a>,
+}
+
+impl<T> Plan<T> {
+    /// A plan that loses nothing.
+    pub fn new(steps: Vec<String>, seen: impl Into<String>, data: T) -> Plan<T> {
+        Plan { steps, losses: Vec::new(), seen: seen.into(), data }
+    }
+
+    /// The same plan, with what it would lose.
+    pub fn losing(mut self, losses: Vec<String>) -> Plan<T> {
+        self.losses = losses;
+        self
+    }
+
+    /// Attaches the deed.
+    pub fn ready<'a>(self, act: fn(&Ctx<'a>, T) -> Result<Reply>) -> Ready<'a>
+    where
+        T: 'a,
+    {
+        let data = self.data;
+        Ready {
+            steps: self.steps,
+            losses: self.losses,
+            seen: self.seen,
+            act: Box::new(move |ctx| act(ctx, data)),
+        }
+    }
+}
+
+impl Ready<'_> {
+    /// The answer of a dry run.
+    pub fn told(&self) -> Reply {
+        let mut lines = vec!["Nothing was changed. This would happen:".to_owned()];
+        lines.extend(self.steps.iter().map(|step| format!("- {step}")));
+        if !self.losses.is_empty() {
+            lines.push("This would be lost:".to_owned());
+            lines.extend(self.losses.iter().map(|loss| format!("- {loss}")));
+        }
+        let record = Record::new()
+            .value("dry_run", Value::Bool(true))
+            .value("steps", json::texts(&self.steps))
+            .value("losses", json::texts(&self.losses));
+        Reply::said(lines.join("\n"), record)
+    }
+}
+
+/// A change that the hypervisor has prepared, and the machine that it is about.
+pub struct Deed<'a> {
+    name: String,
+    prepared: Prepared<'a>,
+}
+
+/// The plan of a change that the hypervisor has prepared; [`act`] does it.
+pub fn prepared<'a>(name: &str, mut prepared: Prepared<'a>) -> Plan<Deed<'a>> {
+    let steps = std::mem::take(&mut prepared.steps);
+    let losses = std::mem::take(&mut prepared.losses);
+    let seen = std::mem::take(&mut prepared.seen);
+    Plan::new(steps, seen, Deed { name: name.to_owned(), prepared }).losing(losses)
+}
+
+/// Does what the hypervisor has prepared.
+pub fn act<'a>(ctx: &Ctx<'a>, deed: Deed<'a>) -> Result<Reply> {
+    let name = deed.name;
+    let done = deed.prepared.run(&ctx.call).map_err(|error| error.during(format!("`{name}`")))?;
+    let record = Record::new().text("vm", &name).texts("done", &done);
+    Ok(Reply::said(format!("{name}: {}", done.join("; ")), record))
+}
+
+/// `change!(plan, act)`: the two functions of a changing tool as one row entry.
+#[macro_export]
+macro_rules! change {
+    ($plan:path, $act:path) => {
+        $crate::tools::Run::Change(|ctx, args| $plan(ctx, args).map(|plan| plan.ready($act)))
+    };
+}

@@ -1,0 +1,164 @@
+//! The only way into a tool, in fixed order: find, offered?, arguments, plan, act, audit.
+//!
+//! The command line and every transport call [`Gate::call`]; `tools/list` asks the same [`Offer`].
+//! Surprising: a plan, like every reading tool, runs with the right to read only, which the
+//! session checks again, so a wrong row still cannot change a host.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::audit::{Audit, Entry};
+use crate::error::{Error, Kind, Result};
+use crate::hv::call::{Call, Cancel, Progress, Rights};
+use crate::hv::fleet::Fleet;
+use crate::metrics::Metrics;
+use crate::text::json;
+use crate::text::json::Object;
+use crate::tools::args;
+use crate::tools::args::Args;
+use crate::tools::ctx::Ctx;
+use crate::tools::offer::{Offer, unknown_tool};
+use crate::tools::reply::{Reply, Shown};
+use crate::tools::{Effect, Run, Tool, find};
+
+/// Everything that a call needs, made once.
+pub struct Gate {
+    pub fleet: Fleet,
+    pub offer: Offer,
+    pub audit: Audit,
+    pub metrics: Arc<Metrics>,
+    /// Bound of a call that only reads.
+    pub call_timeout: Duration,
+    /// Bytes of one answer, text and structured content together.
+    pub cap: usize,
+}
+
+/// Who calls, and how the call is watched.
+pub struct Caller {
+    pub user: String,
+    pub cancel: Cancel,
+    pub watcher: Option<Arc<dyn Fn(&Progress) + Send + Sync>>,
+}
+
+/// How a call ended.
+pub enum Outcome {
+    /// There is no such tool, or it is not offered: the caller's protocol error.
+    Unknown(Error),
+    Answer(Shown),
+    Failed {
+        error: Error,
+        correlation: String,
+    },
+}
+
+impl Gate {
+    /// Runs one tool.
+    pub fn call(&self, name: &str, arguments: Object, caller: Caller) -> Outcome {
+        let tool = match find(name) {
+            Some((family, tool)) if self.offer.has(family, tool) => tool,
+            Some((_, tool)) => return Outcome::Unknown(not_offered(tool, &self.offer)),
+            None => return Outcome::Unknown(unknown_tool(name)),
+        };
+        let (started, correlation) = (Instant::now(), correlation_id());
+        let mut entry = Entry::new(&correlation, &caller.user, tool.name);
+        let result = Args::check(tool.args, arguments).and_then(|args| {
+            entry.about(args.opt_text(args::HOST), args.for_audit());
+            if tool.effect != Effect::Reads {
+                self.audit.begin(&entry)?;
+            }
+            let detailed = args.opt_text(args::RESPONSE_FORMAT) == Some("detailed");
+            Ok(self.guarded(tool, &args, &caller, &correlation)?.shown(detailed, self.cap))
+        });
+        let took = started.elapsed();
+        self.metrics.called(tool.name, took, result.is_err());
+        self.audit.write(entry.ended(took, result.as_ref().err()));
+        match result {
+            Ok(shown) => Outcome::Answer(shown),
+            Err(error) => Outcome::Failed { error: error.during(tool.name), correlation },
+        }
+    }
+
+    /// A defect in a handler ends this call only.
+    fn guarded(
+        &self,
+        tool: &Tool,
+        args: &Args,
+        caller: &Caller,
+        correlation: &str,
+    ) -> Result<Reply> {
+        catch_unwind(AssertUnwindSafe(|| self.run(tool, args, caller))).unwrap_or_else(|_| {
+            log::error!("{}: a defect ended call {correlation}", tool.name);
+            Err(Error::bug("a defect of jumpvisor ended this call")
+                .hint(format!("Please report it with the log lines around {correlation}")))
+        })
+    }
+
+    fn run(&self, tool: &Tool, args: &Args, caller: &Caller) -> Result<Reply> {
+        let timeout = args.opt_int(args::TIMEOUT).and_then(|it| u64::try_from(it).ok());
+        let mut call = Call::new(Rights::ReadOnly).cancelled_by(caller.cancel.clone());
+        if let Some(watcher) = caller.watcher.clone() {
+            call = call.watched_by(move |progress| watcher(progress));
+        }
+        let reading = call.clone().within(timeout.map_or(self.call_timeout, Duration::from_secs));
+        let ctx = Ctx {
+            fleet: &self.fleet,
+            metrics: &self.metrics,
+            call: reading,
+            wanted: args.opt_text(args::HOST).map(str::to_owned),
+        };
+        match tool.run {
+            Run::Read(read) => read(&ctx, args),
+            Run::Change(plan) => {
+                let ready = plan(&ctx, args)?;
+                if args.flag(args::DRY_RUN) {
+                    return Ok(ready.told());
+                }
+                ctx.call.check()?;
+                let mut deed = call.with_rights(Rights::Change);
+                if let Some(seconds) = timeout {
+                    deed = deed.within(Duration::from_secs(seconds));
+                }
+                (ready.act)(&ctx.with(deed))
+            }
+        }
+    }
+}
+
+fn not_offered(tool: &Tool, offer: &Offer) -> Error {
+    let error = Error::new(Kind::Denied, format!("`{}` is not offered here", tool.name));
+    match offer.is_read_only() && tool.effect != Effect::Reads {
+        true => error.hint("This server is read-only (READ_ONLY)"),
+        false => error
+            .hint("Its family can be added with TOOLSETS or --toolsets, or it alone with --tools"),
+    }
+}
+
+/// An error as an object, the same in `_meta` and in `--json` output.
+pub fn error_object(error: &Error, correlation: &str) -> Object {
+    let mut object = json::object([
+        ("kind", json::text(error.kind().word())),
+        ("message", json::text(error.sentence())),
+    ]);
+    let more = [
+        ("fault", error.fault_name()),
+        ("hint", error.next_step()),
+        ("correlation_id", Some(correlation).filter(|it| !it.is_empty())),
+    ];
+    for (name, text) in more {
+        if let Some(text) = text {
+            object.insert(name.to_owned(), json::text(text));
+        }
+    }
+    object
+}
+
+/// 16 hex digits that tie an answer to its lines in the log.
+fn correlation_id() -> String {
+    let mut bytes = [0u8; 8];
+    let random = ring::rand::SystemRandom::new();
+    match ring::rand::SecureRandom::fill(&random, &mut bytes) {
+        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Err(_) => "0000000000000000".to_owned(),
+    }
+}

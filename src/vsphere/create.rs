@@ -1,0 +1,165 @@
+//! A new machine: one request that makes it with its disk, card and CD/DVD drive.
+//!
+//! Controllers and cards are chosen so that the guest's installer finds them without extra
+//! drivers. Surprising: only the CD is put into the boot order, because the default order follows
+//! after the listed devices.
+
+use crate::error::{Error, Kind, Result};
+use crate::hv::call::Call;
+use crate::hv::lifecycle::{Firmware, NewMachine};
+use crate::hv::prepared::Prepared;
+use crate::vim::value::{Object, Value};
+use crate::vsphere::devices::{add, add_new_disk, connectable};
+use crate::vsphere::site::{Site, Store};
+use crate::vsphere::tree::escaped;
+use crate::vsphere::{Vsphere, task};
+
+const SCSI: i64 = -1;
+const SATA: i64 = -2;
+
+/// Chooses places and says what will be made.
+pub fn prepare<'a>(it: &'a Vsphere, call: &Call, new: &NewMachine) -> Result<Prepared<'a>> {
+    let site = Site::read(it, call)?;
+    let folder = site.folder(None)?;
+    site.refuse_duplicate(&new.name, &folder)?;
+    let store = site.datastore(new.datastore.as_deref(), it.defaults.datastore.as_deref())?;
+    let (network, backing) =
+        site.network(new.network.as_deref(), it.defaults.network.as_deref())?;
+    let iso = iso(new, &store)?;
+    let mut steps = vec![format!(
+        "`{}` is made on `{}`: {} CPUs, {} MB, guest {}",
+        new.name,
+        site.compute_name(),
+        new.cpus,
+        new.memory_mb,
+        new.guest_id
+    )];
+    steps.push(format!(
+        "a thin disk of {} GB on `{}` ({} GB free)",
+        new.disk_gb,
+        store.name,
+        store.free_bytes >> 30
+    ));
+    steps.push(format!("a network card on `{network}`"));
+    steps.push(match &iso {
+        Some(path) => format!("a CD/DVD drive with {path}"),
+        None => "an empty CD/DVD drive".to_owned(),
+    });
+    let spec = spec(new, &store, backing, iso);
+    let args = Object::args().with("config", spec).with("pool", site.pool());
+    let name = new.name.clone();
+    let seen = format!("{} {} {}", folder.id, store.at.id, network);
+    Ok(Prepared::new(steps, seen, move |call| {
+        let doing = format!("making {name}");
+        let made = task::run(&it.session, call, &folder, "CreateVM_Task", &args, None, &doing)?;
+        let id = made.as_ref().and_then(Value::as_reference).map(|it| it.id.clone());
+        Ok(vec![format!("created, id {}, powered off", id.as_deref().unwrap_or("unknown"))])
+    }))
+}
+
+/// The ISO as `[datastore] path`.
+fn iso(new: &NewMachine, store: &Store) -> Result<Option<String>> {
+    let Some(path) = new.iso_path.as_deref() else { return Ok(None) };
+    if !path.to_lowercase().ends_with(".iso") {
+        return Err(Error::usage(format!("`{path}` is not an .iso file")));
+    }
+    if path.starts_with('[') {
+        return match path.split_once("] ") {
+            Some(_) => Ok(Some(path.to_owned())),
+            None => Err(Error::new(Kind::Usage, format!("`{path}` is no datastore path"))
+                .hint("Such as [datastore1] iso/install.iso")),
+        };
+    }
+    let on = new.iso_datastore.as_deref().unwrap_or(&store.name);
+    Ok(Some(format!("[{on}] {}", path.trim_start_matches('/'))))
+}
+
+fn spec(new: &NewMachine, store: &Store, network: Object, iso: Option<String>) -> Object {
+    let boots_from_iso = iso.is_some() && new.boot_from_iso;
+    let mut devices = vec![
+        add(Object::new(scsi_kind(&new.guest_id))
+            .with("key", SCSI)
+            .with("busNumber", 0)
+            .with("sharedBus", "noSharing")),
+        add(Object::new("VirtualAHCIController").with("key", SATA).with("busNumber", 0)),
+        add_new_disk(disk(new, store)),
+        add(cdrom(iso)),
+        add(Object::new(card_kind(&new.guest_id))
+            .with("key", -5)
+            .with("backing", network)
+            .with("connectable", connectable(true))
+            .with("addressType", "generated")),
+    ];
+    if new.tpm {
+        devices.push(add(Object::new("VirtualTPM").with("key", -6)));
+    }
+    let mut boot = Object::new("VirtualMachineBootOptions");
+    if new.firmware == Firmware::Efi {
+        boot.set("efiSecureBootEnabled", new.secure_boot);
+    }
+    if boots_from_iso {
+        boot.set("bootOrder", vec![Object::new("VirtualMachineBootOptionsBootableCdromDevice")]);
+    }
+    let firmware = if new.firmware == Firmware::Efi { "efi" } else { "bios" };
+    Object::new("VirtualMachineConfigSpec")
+        .with("name", escaped(&new.name))
+        .with("guestId", new.guest_id.as_str())
+        .with(
+            "files",
+            Object::new("VirtualMachineFileInfo").with("vmPathName", format!("[{}]", store.name)),
+        )
+        .with("numCPUs", new.cpus)
+        .with("memoryMB", new.memory_mb)
+        .with("deviceChange", devices)
+        .with("bootOptions", boot)
+        .with("firmware", firmware)
+}
+
+fn disk(new: &NewMachine, store: &Store) -> Object {
+    let backing = Object::new("VirtualDiskFlatVer2BackingInfo")
+        .with("fileName", format!("[{}]", store.name))
+        .with("diskMode", "persistent")
+        .with("thinProvisioned", true);
+    Object::new("VirtualDisk")
+        .with("key", -3)
+        .with("backing", backing)
+        .with("controllerKey", SCSI)
+        .with("unitNumber", 0)
+        .with("capacityInKB", new.disk_gb << 20)
+}
+
+fn cdrom(iso: Option<String>) -> Object {
+    let connect = connectable(iso.is_some());
+    let backing = match iso {
+        Some(path) => Object::new("VirtualCdromIsoBackingInfo").with("fileName", path),
+        None => Object::new("VirtualCdromRemotePassthroughBackingInfo")
+            .with("deviceName", "")
+            .with("exclusive", false),
+    };
+    Object::new("VirtualCdrom")
+        .with("key", -4)
+        .with("backing", backing)
+        .with("connectable", connect)
+        .with("controllerKey", SATA)
+        .with("unitNumber", 0)
+}
+
+/// The disk controller that the guest's installer knows.
+fn scsi_kind(guest: &str) -> &'static str {
+    match guest {
+        guest if guest.starts_with("win") => "VirtualLsiLogicSASController",
+        guest if guest.starts_with("other") && !guest.contains("inux") => {
+            "VirtualLsiLogicController"
+        }
+        _ => "ParaVirtualSCSIController",
+    }
+}
+
+/// The network card that the guest's installer knows.
+fn card_kind(guest: &str) -> &'static str {
+    match guest {
+        guest if guest.starts_with("win") => "VirtualE1000e",
+        guest if guest.starts_with("other") && !guest.contains("inux") => "VirtualE1000",
+        _ => "VirtualVmxnet3",
+    }
+}

@@ -1,0 +1,205 @@
+//! The server's faults as our errors: what sort, in which words, and what to do next.
+//!
+//! Matched by the fault's class hierarchy, nearest class first, so that a fault that is newer than
+//! this table still lands on its base. Surprising: `NotAuthenticated` is a `NoPermission`, and a
+//! free licence shows as `RestrictedVersion` on every write while reads work.
+
+use crate::error::{Error, Kind, quoted};
+use crate::vim::table::Type;
+use crate::vim::value::{Object, Value};
+use crate::vsphere::decode::Fault;
+
+/// A class of faults: what sort of error it is and what its reader can do.
+struct Row(&'static str, Kind, &'static str);
+
+/// Every class that we know more of than that the server refused.
+static TABLE: &[Row] = &[
+    Row("AlreadyExists", Kind::Conflict, "Choose another name, or use the one that is there"),
+    Row("ConcurrentAccess", Kind::Busy, "Somebody else changed it meanwhile; try again"),
+    Row("DuplicateName", Kind::Conflict, "Choose another name"),
+    Row("FileAlreadyExists", Kind::Conflict, "Choose another name, or remove the file first"),
+    Row("FileLocked", Kind::Busy, "Another VM or task uses the file; try again when it is done"),
+    Row("FileNotFound", Kind::NotFound, ""),
+    Row("GuestOperationsUnavailable", Kind::Conflict, "VMware Tools must run in the guest"),
+    Row("HostCommunication", Kind::Network, "vCenter cannot reach the host; look at the host"),
+    Row("HostNotConnected", Kind::Network, "The host is disconnected from vCenter; reconnect it"),
+    Row(
+        "InsufficientResourcesFault",
+        Kind::Conflict,
+        "Free resources on the host, or ask for less",
+    ),
+    Row("InvalidArgument", Kind::Remote, ""),
+    Row(
+        "InvalidGuestLogin",
+        Kind::Denied,
+        "These are the guest's own user and password, not ESXi's",
+    ),
+    Row(
+        "InvalidLogin",
+        Kind::Denied,
+        "Correct the user or the password in the configuration; it is not tried again, because hosts lock accounts",
+    ),
+    Row("InvalidName", Kind::Usage, ""),
+    Row(
+        "InvalidPowerState",
+        Kind::Conflict,
+        "Look at the power state; it may have changed meanwhile",
+    ),
+    Row("InvalidState", Kind::Conflict, ""),
+    Row("LimitExceeded", Kind::Busy, ""),
+    Row("ManagedObjectNotFound", Kind::NotFound, "It was deleted or registered anew; list again"),
+    Row("MethodNotFound", Kind::Unsupported, "This server does not know the operation"),
+    Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
+    Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
+    Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
+    Row("NotSupported", Kind::Unsupported, "This server cannot do it"),
+    Row("QuestionPending", Kind::Conflict, "Answer with answer_vm_question"),
+    Row("RequestCanceled", Kind::Cancelled, ""),
+    Row(
+        "RestrictedVersion",
+        Kind::Denied,
+        "This ESXi runs the free licence: its API is read-only. A paid or evaluation licence lifts that",
+    ),
+    Row("TaskInProgress", Kind::Busy, "Another task holds it; try again when that is done"),
+    Row("Timedout", Kind::Busy, "The server gave up waiting; try again"),
+    Row(
+        "ToolsUnavailable",
+        Kind::Conflict,
+        "VMware Tools must run in the guest; get_vm_info shows their state",
+    ),
+];
+
+/// Needs vCenter: what a standalone host says to operations that it lacks.
+const NEEDS_VCENTER: &str = "A standalone ESXi cannot do it; it needs vCenter";
+
+/// The error for a fault that `method` got.
+pub fn error(method: &str, fault: &Fault, vcenter: bool) -> Error {
+    let unknown_method = fault.text.contains("Unable to resolve WSDL method");
+    let row = if unknown_method { row("MethodNotFound") } else { nearest(&fault.name) };
+    let (kind, hint) = row.map_or((Kind::Remote, ""), |row| (row.1, row.2));
+    let error = Error::new(kind, sentence(method, fault)).fault(&fault.name);
+    match (kind, vcenter) {
+        (Kind::Unsupported, false) => error.hint(NEEDS_VCENTER),
+        _ if hint.is_empty() => error,
+        _ => error.hint(hint),
+    }
+}
+
+fn row(name: &str) -> Option<&'static Row> {
+    TABLE.iter().find(|row| row.0 == name)
+}
+
+/// The row of the fault's own class or of its nearest base.
+fn nearest(name: &str) -> Option<&'static Row> {
+    let mut class = Type::find(name);
+    while let Some(known) = class {
+        if let Some(row) = row(known.name()) {
+            return Some(row);
+        }
+        class = known.parent();
+    }
+    None
+}
+
+fn sentence(method: &str, fault: &Fault) -> String {
+    let mut parts = vec![fault.name.clone()];
+    if let Some(detail) = &fault.detail {
+        parts.extend(facts(detail));
+    }
+    let text = quoted(&fault.text);
+    let inner = fault.detail.iter().flat_map(nested).collect::<Vec<_>>().join("; ");
+    let mut said = format!("{method}: the server refused: ");
+    if !text.is_empty() {
+        said.push_str(text.trim_end_matches('.'));
+        said.push_str(&format!(" ({})", parts.join(", ")));
+    } else {
+        said.push_str(&parts.join(", "));
+    }
+    if !inner.is_empty() {
+        said.push_str(&format!(": {inner}"));
+    }
+    said
+}
+
+/// The plain fields of a fault, such as `existingState poweredOn`; at most five.
+fn facts(detail: &Object) -> Vec<String> {
+    let plain = |(name, value): (&'static str, &Value)| {
+        let shown = match value.plain() {
+            Value::Text(text) => text.clone(),
+            Value::Int(number) => number.to_string(),
+            Value::Bool(flag) => flag.to_string(),
+            Value::Ref(reference) => reference.to_string(),
+            _ => return None,
+        };
+        Some(format!("{name} {}", quoted(&shown)))
+    };
+    detail.fields().filter_map(plain).take(5).collect()
+}
+
+/// The nested messages, which often hold the real reason.
+fn nested(detail: &Object) -> Vec<String> {
+    detail
+        .objects("faultMessage")
+        .filter_map(|message| message.text("message"))
+        .map(|text| quoted(text).trim_end_matches('.').to_owned())
+        .take(3)
+        .collect()
+}
+
+/// True when the session that the call used has ended.
+pub fn is_expired(error: &Error) -> bool {
+    error.fault_name() == Some("NotAuthenticated")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fault(name: &str, text: &str, detail: Option<Object>) -> Fault {
+        Fault { name: name.to_owned(), text: text.to_owned(), detail }
+    }
+
+    #[test]
+    fn every_row_is_a_class_of_the_schema() {
+        for Row(name, ..) in TABLE {
+            assert!(Type::find(name).is_some(), "{name}");
+        }
+        assert!(TABLE.is_sorted_by_key(|row| row.0));
+    }
+
+    #[test]
+    fn a_fault_says_its_words_its_name_its_fields_and_what_to_do() {
+        let detail = Object::new("InvalidPowerState")
+            .with("requestedState", "poweredOn")
+            .with("existingState", "poweredOn");
+        let it = error(
+            "PowerOnVM_Task",
+            &fault(
+                "InvalidPowerState",
+                "The attempted operation cannot be performed in the current state (Powered on).",
+                Some(detail),
+            ),
+            false,
+        );
+        assert_eq!(it.kind(), Kind::Conflict);
+        assert!(it.to_string().starts_with(
+            "PowerOnVM_Task: the server refused: The attempted operation cannot be performed in the \
+             current state (Powered on) (InvalidPowerState, requestedState poweredOn, \
+             existingState poweredOn). Look at the power state"
+        ), "{it}");
+    }
+
+    #[test]
+    fn bases_and_server_kinds_matter() {
+        let kind = |name, vcenter| error("X", &fault(name, "", None), vcenter);
+        assert_eq!(kind("NotEnoughCpus", true).kind(), Kind::Remote);
+        assert_eq!(kind("InsufficientHostCapacityFault", true).kind(), Kind::Conflict);
+        assert_eq!(kind("RestrictedVersion", false).kind(), Kind::Denied);
+        assert!(kind("NotSupported", false).to_string().contains("needs vCenter"));
+        assert!(!kind("NotSupported", true).to_string().contains("needs vCenter"));
+        assert_eq!(kind("SomethingNewer", true).kind(), Kind::Remote);
+        let wsdl =
+            fault("InvalidRequest", "Unable to resolve WSDL method name PutUsbScanCodes", None);
+        assert_eq!(error("PutUsbScanCodes", &wsdl, true).kind(), Kind::Unsupported);
+    }
+}

@@ -1,0 +1,267 @@
+//! Reading inventories: a container view and the property collector, page by page.
+//!
+//! A list costs one query and its pages, whatever its length, and is read object by object, so
+//! that memory holds one object's text at a time. Surprising: a server pages by itself (100 objects
+//! on a real vCenter) and its token may be the string `0`; and an expired session can hide in an
+//! answer of status 200, as a `missingSet` that says `NotAuthenticated`.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use crate::error::{Error, Kind, Result};
+use crate::hv::call::Call;
+use crate::text::split::Splitter;
+use crate::text::xml;
+use crate::vim::table::{Type, property_path};
+use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::decode;
+use crate::vsphere::live::Live;
+use crate::vsphere::session::Session;
+use crate::web::exchange::{Response, from_io};
+
+/// Objects of one page that we ask for; a server may send fewer.
+const PAGE: i64 = 500;
+
+/// Pages of one query at most: 100,000 objects even where a server sends 100 a page.
+const MAX_PAGES: usize = 1_000;
+
+/// One object with the properties that were asked for and could be read.
+pub struct Row {
+    pub at: Ref,
+    values: Vec<(String, Value)>,
+}
+
+impl Row {
+    /// The property of exactly this path.
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        self.values.iter().find(|(name, _)| name == path).map(|(_, value)| value)
+    }
+
+    pub fn text(&self, path: &str) -> Option<&str> {
+        self.get(path)?.as_text()
+    }
+
+    pub fn string(&self, path: &str) -> Option<String> {
+        self.text(path).map(str::to_owned)
+    }
+
+    pub fn int(&self, path: &str) -> Option<i64> {
+        self.get(path)?.as_int()
+    }
+
+    pub fn flag(&self, path: &str) -> Option<bool> {
+        self.get(path)?.as_bool()
+    }
+
+    pub fn reference(&self, path: &str) -> Option<&Ref> {
+        self.get(path)?.as_reference()
+    }
+
+    pub fn items(&self, path: &str) -> &[Value] {
+        self.get(path).map_or(&[], Value::items)
+    }
+
+    /// The object at a path, such as a whole `config`.
+    pub fn object(&self, path: &str) -> Option<&Object> {
+        self.get(path)?.as_object()
+    }
+}
+
+/// Which properties of which type.
+#[derive(Clone, Copy)]
+pub struct Select<'a> {
+    pub kind: &'static str,
+    pub paths: &'a [&'static str],
+}
+
+/// Every object of these types below the root folder; `take` sees each row once.
+pub fn all(
+    session: &Arc<Session>,
+    call: &Call,
+    kinds: &'static [&'static str],
+    selects: &[Select<'_>],
+    mut take: impl FnMut(Row),
+) -> Result<()> {
+    session.with(call, |live| {
+        let view = live.view(kinds, || container_view(session, call, live, kinds))?;
+        let through = Object::new("TraversalSpec")
+            .with("name", "objects")
+            .with("type", "ContainerView")
+            .with("path", "view")
+            .with("skip", false);
+        let objects = Object::new("ObjectSpec")
+            .with("obj", view)
+            .with("skip", true)
+            .with("selectSet", vec![through]);
+        query(session, call, live, selects, vec![objects], &mut take)
+    })
+}
+
+/// These objects, in one query; one that is gone is left out.
+pub fn of(
+    session: &Arc<Session>,
+    call: &Call,
+    objects: &[Ref],
+    selects: &[Select<'_>],
+) -> Result<Vec<Row>> {
+    if objects.is_empty() {
+        return Ok(Vec::new());
+    }
+    session.with(call, |live| {
+        let mut rows = Vec::new();
+        let specs = objects.iter().map(|at| Object::new("ObjectSpec").with("obj", at)).collect();
+        query(session, call, live, selects, specs, &mut |row| rows.push(row))?;
+        Ok(rows)
+    })
+}
+
+/// One object, which must be there.
+pub fn one(
+    session: &Arc<Session>,
+    call: &Call,
+    object: &Ref,
+    kind: &'static str,
+    paths: &[&'static str],
+) -> Result<Row> {
+    let rows = of(session, call, std::slice::from_ref(object), &[Select { kind, paths }])?;
+    rows.into_iter().next().ok_or_else(|| {
+        Error::new(Kind::NotFound, format!("{object} is gone"))
+            .hint("It was deleted or registered anew; list again")
+    })
+}
+
+fn container_view(
+    session: &Session,
+    call: &Call,
+    live: &Live,
+    kinds: &'static [&'static str],
+) -> Result<Ref> {
+    let args = Object::args()
+        .with("container", live.manager("rootFolder")?)
+        .with("type", kinds.iter().map(|kind| Value::from(*kind)).collect::<Vec<_>>())
+        .with("recursive", true);
+    let manager = live.manager("viewManager")?;
+    let view = session.invoke(call, live, &manager, "CreateContainerView", &args)?;
+    view.as_ref().and_then(Value::as_reference).cloned().ok_or_else(no_view)
+}
+
+fn no_view() -> Error {
+    Error::new(Kind::Remote, "CreateContainerView: the server gave no view")
+}
+
+fn query(
+    session: &Session,
+    call: &Call,
+    live: &Live,
+    selects: &[Select<'_>],
+    objects: Vec<Object>,
+    take: &mut dyn FnMut(Row),
+) -> Result<()> {
+    let collector = live.manager("propertyCollector")?;
+    let sets: Vec<Object> =
+        selects.iter().map(|select| property_set(select, live)).collect::<Result<_>>()?;
+    let filter = Object::new("PropertyFilterSpec")
+        .with("propSet", sets)
+        .with("objectSet", objects)
+        .with("reportMissingObjectsInResults", true);
+    let args = Object::args()
+        .with("specSet", vec![filter])
+        .with("options", Object::new("RetrieveOptions").with("maxObjects", PAGE));
+    let mut page = Page { session, call, live, collector: &collector, take };
+    let mut token = page.read("RetrievePropertiesEx", &args)?;
+    for _ in 1..MAX_PAGES {
+        let Some(next) = token else { return Ok(()) };
+        let args = Object::args().with("token", next);
+        token = page.read("ContinueRetrievePropertiesEx", &args)?;
+    }
+    Err(Error::new(Kind::Remote, format!("the server's answer has more than {MAX_PAGES} pages")))
+}
+
+/// A path that the server's version does not know is left out, and so reads as absent.
+fn property_set(select: &Select<'_>, live: &Live) -> Result<Object> {
+    let kind = Type::find(select.kind)
+        .ok_or_else(|| Error::bug(format!("no type {} in the schema", select.kind)))?;
+    let mut paths: Vec<Value> = Vec::new();
+    for path in select.paths {
+        let (_, _, since) = property_path(kind, path)?;
+        if since <= live.version {
+            paths.push(Value::from(*path));
+        }
+    }
+    Ok(Object::new("PropertySpec")
+        .with("type", select.kind)
+        .with("all", false)
+        .with("pathSet", paths))
+}
+
+struct Page<'a> {
+    session: &'a Session,
+    call: &'a Call,
+    live: &'a Live,
+    collector: &'a Ref,
+    take: &'a mut dyn FnMut(Row),
+}
+
+impl Page<'_> {
+    /// Reads one page; the token of the next one.
+    fn read(&mut self, method: &str, args: &Object) -> Result<Option<String>> {
+        let (method, response) =
+            self.session.send(self.call, self.live, self.collector, method, args, None)?;
+        let rest = self.split(response).map_err(|error| error.during(method.name()))?;
+        self.session.fault_in(self.live, method, &rest)?;
+        let document = xml::parse(&rest)?;
+        let result = decode::response(method, &document)?;
+        Ok(result.as_ref().and_then(|it| it.text("token")).map(str::to_owned))
+    }
+
+    /// Hands out every `<objects>` element as it comes; what is left of the answer.
+    fn split(&mut self, response: Response) -> Result<String> {
+        let content = Type::find("ObjectContent")
+            .ok_or_else(|| Error::bug("no ObjectContent in the schema"))?;
+        let mut body = response.body;
+        let mut splitter = Splitter::new(&["Envelope", "Body", "*", "returnval", "objects"]);
+        let mut chunk = vec![0; 64 << 10];
+        loop {
+            let read = body.read(&mut chunk).map_err(from_io)?;
+            if read == 0 {
+                return splitter.finish();
+            }
+            self.call.check()?;
+            splitter.feed(&chunk[..read], &mut |text| {
+                let document = xml::parse(text)?;
+                let element =
+                    document.descendants().find(|node| node.tag_name().name() == "objects");
+                if let Some(Value::Object(object)) =
+                    element.map(|node| decode::element(node, content)).transpose()?
+                {
+                    (self.take)(row(object)?);
+                }
+                Ok(())
+            })?;
+        }
+    }
+}
+
+/// An `ObjectContent` as a row; expired where nothing but `NotAuthenticated` is in it.
+fn row(content: Object) -> Result<Row> {
+    let at = content
+        .reference("obj")
+        .cloned()
+        .ok_or_else(|| Error::new(Kind::Remote, "the server sent properties of no object"))?;
+    let mut values = Vec::new();
+    for property in content.objects("propSet") {
+        if let (Some(name), Some(value)) = (property.text("name"), property.get("val")) {
+            values.push((name.to_owned(), value.clone()));
+        }
+    }
+    let expired = |missing: &Object| {
+        missing
+            .object("fault.fault")
+            .or_else(|| missing.object("fault"))
+            .is_some_and(|it| it.is("NotAuthenticated"))
+    };
+    if values.is_empty() && content.objects("missingSet").any(expired) {
+        return Err(Error::new(Kind::Denied, "the session has expired").fault("NotAuthenticated"));
+    }
+    Ok(Row { at, values })
+}

@@ -1,0 +1,316 @@
+//! One session a server: opened when first needed, opened anew once when it expired, ended when
+//! idle and at the end.
+//!
+//! Surprising: a refused password is remembered and never sent again, because hosts lock accounts
+//! after five; and `NotAuthenticated` is raised before a call is carried out, so replaying that
+//! call is safe, while replaying after a broken connection is not.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+use crate::hv::call::{Call, Rights};
+use crate::text::secret::Secret;
+use crate::text::xml;
+use crate::vim::table::Method;
+use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::live::Live;
+use crate::vsphere::reads::is_read;
+use crate::vsphere::wire::{MAX_ANSWER, Wire};
+use crate::vsphere::{decode, encode, faults, open};
+use crate::web::exchange::{Response, read_capped};
+use crate::web::failure::was_not_sent;
+
+/// Who logs in, and how long an unused session is kept.
+pub struct Account {
+    pub user: String,
+    pub password: Secret,
+    /// Ten minutes in the product; servers end idle sessions after thirty.
+    pub idle: Duration,
+}
+
+/// A server's one session.
+pub struct Session {
+    pub wire: Wire,
+    account: Account,
+    state: Mutex<State>,
+    /// Copied out of `state`, so that asking for it never waits for a login.
+    shown: Mutex<Shown>,
+    pulse: Arc<Pulse>,
+}
+
+enum State {
+    Closed,
+    Open(Arc<Live>),
+    /// The server said no to the account; asking again could lock it.
+    Refused(Error),
+}
+
+/// What is known without asking the server.
+#[derive(Clone, Default)]
+pub struct Shown {
+    pub live: Option<Arc<Live>>,
+    /// Stays after the session has ended.
+    pub product: Option<String>,
+    pub version: Option<String>,
+    pub vcenter: Option<bool>,
+    pub trouble: Option<String>,
+}
+
+/// When the session was last used; the janitor waits on it.
+#[derive(Default)]
+struct Pulse {
+    last: Mutex<Option<Instant>>,
+    ended: Condvar,
+}
+
+impl Session {
+    pub fn new(wire: Wire, account: Account) -> Arc<Session> {
+        Arc::new(Session {
+            wire,
+            account,
+            state: Mutex::new(State::Closed),
+            shown: Mutex::default(),
+            pulse: Arc::default(),
+        })
+    }
+
+    /// The user that logs in.
+    pub fn user(&self) -> &str {
+        &self.account.user
+    }
+
+    /// What is known without asking the server.
+    pub fn shown(&self) -> Shown {
+        lock(&self.shown).clone()
+    }
+
+    /// The open session; opens one if need be. Callers that come meanwhile wait for that one.
+    pub fn live(self: &Arc<Session>, call: &Call) -> Result<Arc<Live>> {
+        self.renewed(call, None)
+    }
+
+    /// The open session, but not `dead`, which has expired.
+    fn renewed(self: &Arc<Session>, call: &Call, dead: Option<&Arc<Live>>) -> Result<Arc<Live>> {
+        let mut state = lock(&self.state);
+        call.check()?;
+        *lock(&self.pulse.last) = Some(Instant::now());
+        match &*state {
+            State::Open(live) if !dead.is_some_and(|dead| Arc::ptr_eq(dead, live)) => {
+                return Ok(live.clone());
+            }
+            State::Refused(error) => return Err(error.clone()),
+            _ => {}
+        }
+        self.set(&mut state, State::Closed);
+        self.wire.counts.logins.fetch_add(1, Ordering::Relaxed);
+        match open::open(&self.wire, &self.account.user, &self.account.password) {
+            Ok(live) => {
+                let live = Arc::new(live);
+                self.set(&mut state, State::Open(live.clone()));
+                drop(state);
+                self.watch_idleness();
+                Ok(live)
+            }
+            Err(error) => {
+                let refused = matches!(error.fault_name(), Some("InvalidLogin" | "NoPermission"));
+                lock(&self.shown).trouble = Some(error.to_string());
+                if refused {
+                    self.set(&mut state, State::Refused(error.clone()));
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn set(&self, state: &mut MutexGuard<'_, State>, to: State) {
+        let mut shown = lock(&self.shown);
+        shown.live = match &to {
+            State::Open(live) => {
+                shown.product = Some(live.product());
+                shown.version = live.content.text("about.version").map(str::to_owned);
+                shown.vcenter = Some(live.is_vcenter());
+                shown.trouble = None;
+                Some(live.clone())
+            }
+            _ => None,
+        };
+        **state = to;
+    }
+
+    /// Runs `work` on the open session, and once more on a new one if that one had expired. `work`
+    /// makes one call that changes something at most, so that nothing is done twice.
+    pub fn with<T>(
+        self: &Arc<Session>,
+        call: &Call,
+        mut work: impl FnMut(&Live) -> Result<T>,
+    ) -> Result<T> {
+        let live = self.live(call)?;
+        match work(&live) {
+            Err(error) if faults::is_expired(&error) => {
+                log::info!("the session has expired; logging in again");
+                let live = self.renewed(call, Some(&live))?;
+                work(&live)
+            }
+            result => result,
+        }
+    }
+
+    /// One method of one object; its result, if it has one.
+    pub fn call(
+        self: &Arc<Session>,
+        call: &Call,
+        this: &Ref,
+        method: &str,
+        args: &Object,
+    ) -> Result<Option<Value>> {
+        self.with(call, |live| self.invoke(call, live, this, method, args))
+    }
+
+    /// As [`Session::call`], on a session that is at hand, without a second try.
+    pub fn invoke(
+        &self,
+        call: &Call,
+        live: &Live,
+        this: &Ref,
+        method: &str,
+        args: &Object,
+    ) -> Result<Option<Value>> {
+        let (method, response) = self.send(call, live, this, method, args, None)?;
+        self.answer(live, method, response)
+    }
+
+    /// Sends a call and gives the answer unread.
+    pub fn send(
+        &self,
+        call: &Call,
+        live: &Live,
+        this: &Ref,
+        method: &str,
+        args: &Object,
+        silence: Option<Duration>,
+    ) -> Result<(Method, Response)> {
+        call.check()?;
+        if call.rights() == Rights::ReadOnly && !is_read(method) {
+            return Err(Error::new(
+                Kind::Denied,
+                format!("{method} changes things, and this call may only read"),
+            ));
+        }
+        let known = Method::find(&this.kind, method).ok_or_else(|| {
+            Error::bug(format!("{} has no method {method} in the schema", this.kind))
+        })?;
+        let body = encode::call(known, this, args, live.version)
+            .map_err(|error| error.during(method.to_owned()))?;
+        let envelope = encode::envelope(&body);
+        let post = || self.wire.post(live.version, live.cookie.as_ref(), &envelope, silence);
+        let response = match post() {
+            // Nothing of it reached the server, or it only reads: a second try harms nobody.
+            Err(error)
+                if error.kind() == Kind::Network && (was_not_sent(&error) || is_read(method)) =>
+            {
+                call.check()?;
+                log::info!("{method}: {error}; trying once more");
+                post()
+            }
+            result => result,
+        };
+        *lock(&self.pulse.last) = Some(Instant::now());
+        Ok((known, response.map_err(|error| error.during(method.to_owned()))?))
+    }
+
+    /// Reads a whole answer: its result, if it has one.
+    pub fn answer(
+        &self,
+        live: &Live,
+        method: Method,
+        mut response: Response,
+    ) -> Result<Option<Value>> {
+        let bytes = read_capped(&mut response.body, MAX_ANSWER)
+            .map_err(|error| error.during(method.name()))?;
+        open::read_answer(method, bytes, live.is_vcenter())
+    }
+
+    /// The error for a fault in a document that was read in pieces.
+    pub fn fault_in(&self, live: &Live, method: Method, rest: &str) -> Result<()> {
+        let document = xml::parse(rest).map_err(|error| error.during(method.name()))?;
+        match decode::fault(&document) {
+            Some(fault) => Err(faults::error(method.name(), &fault, live.is_vcenter())),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the session within a few seconds, whatever the server does.
+    pub fn close(&self) {
+        let until = Instant::now() + Duration::from_secs(3);
+        let mut state = loop {
+            match self.state.try_lock() {
+                Ok(state) => break state,
+                Err(std::sync::TryLockError::Poisoned(it)) => break it.into_inner(),
+                // A login is under way; it must be ended too, or it leaks.
+                Err(_) if Instant::now() < until => std::thread::sleep(Duration::from_millis(20)),
+                Err(_) => return,
+            }
+        };
+        if let State::Open(live) = &*state {
+            let live = live.clone();
+            self.set(&mut state, State::Closed);
+            drop(state);
+            self.log_out(&live);
+        }
+        self.pulse.ended.notify_all();
+    }
+
+    fn log_out(&self, live: &Live) {
+        let done = live.manager("sessionManager").and_then(|manager| {
+            let method = Method::find(&manager.kind, "Logout")
+                .ok_or_else(|| Error::bug("no Logout in the schema"))?;
+            let body = encode::call(method, &manager, &Object::args(), live.version)?;
+            let envelope = encode::envelope(&body);
+            let patience = Some(Duration::from_secs(3));
+            let response =
+                self.wire.post(live.version, live.cookie.as_ref(), &envelope, patience)?;
+            self.answer(live, method, response)
+        });
+        if let Err(error) = done {
+            log::info!("logout: {error}");
+        }
+    }
+
+    /// A thread that lives as long as the session and ends it when nobody used it for a while.
+    fn watch_idleness(self: &Arc<Session>) {
+        let (session, pulse) = (Arc::downgrade(self), self.pulse.clone());
+        let idle = self.account.idle;
+        let watch = move || {
+            loop {
+                let last = lock(&pulse.last);
+                let since = last.map_or(Duration::ZERO, |at| at.elapsed());
+                let left = idle.saturating_sub(since);
+                if !left.is_zero() {
+                    drop(pulse.ended.wait_timeout(last, left));
+                }
+                let Some(session) = session.upgrade() else { return };
+                if session.shown().live.is_none() {
+                    return;
+                }
+                let unused = lock(&pulse.last).is_none_or(|at| at.elapsed() >= idle);
+                if unused {
+                    log::info!("the session was not used for {idle:?}; logging out");
+                    session.close();
+                    return;
+                }
+            }
+        };
+        let name = "idle sessions".to_owned();
+        if let Err(error) =
+            std::thread::Builder::new().name(name).stack_size(128 << 10).spawn(watch)
+        {
+            log::warn!("no thread to end idle sessions: {error}");
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

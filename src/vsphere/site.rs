@@ -1,0 +1,290 @@
+//! Where new machines go: datacenter, folder, pool, datastore and network, out of one query.
+//!
+//! A call's own words come first, then the configuration, then what the server has: the first
+//! datacenter and cluster, the datastore with most free space, the network named `VM Network` or
+//! the first.
+
+use std::collections::HashSet;
+
+use crate::error::{Error, Kind, Result};
+use crate::hv::call::Call;
+use crate::text::nearest::nearest;
+use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::props::{Row, Select};
+use crate::vsphere::tree::{Tree, unescaped};
+use crate::vsphere::{Vsphere, props};
+
+/// Everything that a new machine can refer to.
+const KINDS: &[&str] = &[
+    "Folder",
+    "Datacenter",
+    "ComputeResource",
+    "Datastore",
+    "Network",
+    "DistributedVirtualSwitch",
+    "VirtualMachine",
+];
+
+const SELECTS: &[Select<'static>] = &[
+    Select { kind: "Folder", paths: &["name", "parent"] },
+    Select { kind: "Datacenter", paths: &["name", "parent", "vmFolder"] },
+    Select {
+        kind: "ComputeResource",
+        paths: &["name", "parent", "resourcePool", "datastore", "network"],
+    },
+    Select {
+        kind: "Datastore",
+        paths: &["name", "summary.freeSpace", "summary.accessible", "summary.maintenanceMode"],
+    },
+    Select { kind: "Network", paths: &["name"] },
+    Select {
+        kind: "DistributedVirtualPortgroup",
+        paths: &["name", "key", "config.distributedVirtualSwitch", "config.uplink"],
+    },
+    Select { kind: "DistributedVirtualSwitch", paths: &["uuid"] },
+    Select { kind: "VirtualMachine", paths: &["name", "parent"] },
+];
+
+/// The places of a server, read in one query.
+pub struct Site {
+    tree: Tree,
+    rows: Vec<Row>,
+    compute: Compute,
+}
+
+/// Where machines run, in the datacenter that counts.
+struct Compute {
+    name: String,
+    pool: Ref,
+    datacenter: Ref,
+    datacenter_name: String,
+    folder: Ref,
+    datastores: HashSet<String>,
+    networks: HashSet<String>,
+}
+
+/// A datastore that was chosen.
+pub struct Store {
+    pub at: Ref,
+    pub name: String,
+    pub free_bytes: i64,
+}
+
+impl Site {
+    /// Reads the places; the cluster is the configured one or the first.
+    pub fn read(it: &Vsphere, call: &Call) -> Result<Site> {
+        let (mut tree, mut rows) = (Tree::default(), Vec::new());
+        props::all(&it.session, call, KINDS, SELECTS, |row| {
+            if row.get("parent").is_some() && &*row.at.kind != "VirtualMachine" {
+                tree.add(&row);
+            }
+            rows.push(row);
+        })?;
+        let defaults = &it.defaults;
+        let compute =
+            compute(&tree, &rows, defaults.datacenter.as_deref(), defaults.cluster.as_deref())?;
+        Ok(Site { tree, rows, compute })
+    }
+
+    /// The pool that new machines take their resources from.
+    pub fn pool(&self) -> &Ref {
+        &self.compute.pool
+    }
+
+    /// The cluster's or host's name.
+    pub fn compute_name(&self) -> &str {
+        &self.compute.name
+    }
+
+    pub fn datacenter(&self) -> &Ref {
+        &self.compute.datacenter
+    }
+
+    /// The folder of machines: the datacenter's own, or the one of this name or path.
+    pub fn folder(&self, wanted: Option<&str>) -> Result<Ref> {
+        let Some(wanted) = wanted else { return Ok(self.compute.folder.clone()) };
+        let path = wanted.trim_matches('/');
+        let meant = |row: &&Row| {
+            let name = row.text("name").unwrap_or_default();
+            let below =
+                self.tree.above(row.reference("parent")).any(|id| id == self.compute.folder.id);
+            let is = self.tree.path(name, row.reference("parent")) == path;
+            &*row.at.kind == "Folder"
+                && (is || (below && unescaped(name) == wanted) || row.at.id == wanted)
+        };
+        let hits: Vec<&Row> = self.rows.iter().filter(meant).collect();
+        match hits[..] {
+            [one] => Ok(one.at.clone()),
+            [] => Err(Error::new(Kind::NotFound, format!("no folder `{wanted}` for VMs")).hint(
+                format!(
+                    "Folders are given by name, or by path as in {}/vm/prod",
+                    self.compute.datacenter_name
+                ),
+            )),
+            _ => Err(Error::new(
+                Kind::Conflict,
+                format!("more than one folder is called `{wanted}`"),
+            )
+            .hint("Pass its path, such as DC0/vm/prod")),
+        }
+    }
+
+    /// Refuses a name that a machine in this folder has.
+    pub fn refuse_duplicate(&self, name: &str, folder: &Ref) -> Result<()> {
+        let same = |row: &&Row| {
+            &*row.at.kind == "VirtualMachine"
+                && row.reference("parent").is_some_and(|it| it.id == folder.id)
+                && row.text("name").is_some_and(|it| unescaped(it) == name)
+        };
+        match self.rows.iter().find(same) {
+            None => Ok(()),
+            Some(row) => Err(Error::new(
+                Kind::Conflict,
+                format!("there is a VM `{name}` already (`{}`)", row.at.id),
+            )
+            .fault("DuplicateName")
+            .hint("Choose another name")),
+        }
+    }
+
+    /// The datastore of this name; else the configured one; else the one with most free space.
+    pub fn datastore(&self, wanted: Option<&str>, configured: Option<&str>) -> Result<Store> {
+        let mut usable: Vec<Store> = self.rows.iter().filter_map(|row| self.store(row)).collect();
+        usable.sort_by_key(|store| std::cmp::Reverse(store.free_bytes));
+        let Some(name) = wanted.or(configured) else {
+            return usable.into_iter().next().ok_or_else(|| {
+                Error::new(
+                    Kind::NotFound,
+                    format!("`{}` has no usable datastore", self.compute.name),
+                )
+            });
+        };
+        let names: Vec<String> = usable.iter().map(|store| store.name.clone()).collect();
+        let found = usable.into_iter().find(|store| store.name == name || store.at.id == name);
+        found.ok_or_else(|| missing("datastore", name, &names))
+    }
+
+    fn store(&self, row: &Row) -> Option<Store> {
+        let fit = &*row.at.kind == "Datastore"
+            && self.compute.datastores.contains(&row.at.id)
+            && row.flag("summary.accessible") != Some(false)
+            && matches!(row.text("summary.maintenanceMode"), None | Some("normal"));
+        fit.then(|| Store {
+            at: row.at.clone(),
+            name: unescaped(row.text("name").unwrap_or_default()),
+            free_bytes: row.int("summary.freeSpace").unwrap_or(0),
+        })
+    }
+
+    /// The backing for a card on the network of this name; else the configured one; else
+    /// `VM Network` or the first. With the name that was chosen.
+    pub fn network(
+        &self,
+        wanted: Option<&str>,
+        configured: Option<&str>,
+    ) -> Result<(String, Object)> {
+        let usable: Vec<&Row> = self
+            .rows
+            .iter()
+            .filter(|row| self.compute.networks.contains(&row.at.id))
+            .filter(|row| row.text("name").is_some() && row.flag("config.uplink") != Some(true))
+            .collect();
+        let name = |row: &Row| unescaped(row.text("name").unwrap_or_default());
+        let names: Vec<String> = usable.iter().map(|row| name(row)).collect();
+        let chosen = match wanted.or(configured) {
+            Some(word) => usable
+                .iter()
+                .find(|row| name(row) == word || row.at.id == word)
+                .ok_or_else(|| missing("network", word, &names))?,
+            None => usable
+                .iter()
+                .find(|row| name(row) == "VM Network")
+                .or(usable.first())
+                .ok_or_else(|| {
+                    Error::new(Kind::NotFound, format!("`{}` has no network", self.compute.name))
+                })?,
+        };
+        Ok((name(chosen), self.backing(chosen)?))
+    }
+
+    fn backing(&self, network: &Row) -> Result<Object> {
+        let Some(key) = network.text("key") else {
+            return Ok(Object::new("VirtualEthernetCardNetworkBackingInfo")
+                .with("deviceName", network.text("name").unwrap_or_default())
+                .with("network", &network.at));
+        };
+        let switch = network
+            .reference("config.distributedVirtualSwitch")
+            .and_then(|switch| self.rows.iter().find(|row| row.at.id == switch.id))
+            .and_then(|row| row.text("uuid"))
+            .ok_or_else(|| {
+                Error::new(Kind::Denied, "the distributed switch of this network cannot be read")
+            })?;
+        let port = Object::new("DistributedVirtualSwitchPortConnection")
+            .with("switchUuid", switch)
+            .with("portgroupKey", key);
+        Ok(Object::new("VirtualEthernetCardDistributedVirtualPortBackingInfo").with("port", port))
+    }
+}
+
+fn missing(what: &str, wanted: &str, names: &[String]) -> Error {
+    let shown: Vec<&str> = names.iter().take(30).map(String::as_str).collect();
+    let error = Error::new(Kind::NotFound, format!("no usable {what} `{wanted}`"));
+    match nearest(wanted, names.iter().map(String::as_str)) {
+        Some(near) => error.hint(format!("Did you mean `{near}`? There are: {}", shown.join(", "))),
+        None => error.hint(format!("There are: {}", shown.join(", "))),
+    }
+}
+
+fn compute(
+    tree: &Tree,
+    rows: &[Row],
+    datacenter: Option<&str>,
+    cluster: Option<&str>,
+) -> Result<Compute> {
+    let of = |kind: &'static str| rows.iter().filter(move |row| &*row.at.kind == kind);
+    let named = |row: &Row, wanted: &str| {
+        row.text("name").is_some_and(|name| unescaped(name) == wanted) || row.at.id == wanted
+    };
+    let datacenters: Vec<&Row> =
+        of("Datacenter").filter(|row| datacenter.is_none_or(|wanted| named(row, wanted))).collect();
+    if let (Some(wanted), true) = (datacenter, datacenters.is_empty()) {
+        let names: Vec<String> = of("Datacenter").filter_map(|row| row.string("name")).collect();
+        return Err(missing("datacenter", wanted, &names));
+    }
+    let runs = rows.iter().filter(|row| row.get("resourcePool").is_some());
+    let mut names = Vec::new();
+    for row in
+        runs.filter(|row| matches!(&*row.at.kind, "ComputeResource" | "ClusterComputeResource"))
+    {
+        names.extend(row.string("name"));
+        let home = datacenters
+            .iter()
+            .find(|center| tree.above(row.reference("parent")).any(|id| id == center.at.id));
+        let (Some(home), Some(pool)) = (home, row.reference("resourcePool")) else { continue };
+        let Some(folder) = home.reference("vmFolder") else { continue };
+        if cluster.is_none_or(|wanted| named(row, wanted)) {
+            let ids = |path: &str| -> HashSet<String> {
+                row.items(path)
+                    .iter()
+                    .filter_map(Value::as_reference)
+                    .map(|it| it.id.clone())
+                    .collect()
+            };
+            return Ok(Compute {
+                name: unescaped(row.text("name").unwrap_or_default()),
+                pool: pool.clone(),
+                datacenter: home.at.clone(),
+                datacenter_name: home.string("name").unwrap_or_default(),
+                folder: folder.clone(),
+                datastores: ids("datastore"),
+                networks: ids("network"),
+            });
+        }
+    }
+    match cluster {
+        Some(wanted) => Err(missing("cluster", wanted, &names)),
+        None => Err(Error::new(Kind::NotFound, "the server has no host that a VM could run on")
+            .hint("The account may not see it; check its rights")),
+    }
+}

@@ -1,0 +1,296 @@
+//! Starting long work and waiting for it.
+//!
+//! A wait is one long poll after another on a collector of its own, which no other wait can
+//! disturb; nothing is asked at intervals. Surprising: a task can hang for ever on a question that
+//! the machine asks, so the machine's question is watched in the same wait.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Kind, Result};
+use crate::hv::call::{Call, Rights};
+use crate::hv::model::Question;
+use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::live::Live;
+use crate::vsphere::session::Session;
+use crate::vsphere::{decode, faults};
+
+/// One long poll; the server answers earlier when something changes.
+const POLL_SECONDS: u64 = 20;
+
+/// Starts a `_Task` method and waits for its end; `info.result`. `machine` is watched for
+/// questions, `doing` tells a person what is going on.
+pub fn run(
+    session: &Arc<Session>,
+    call: &Call,
+    this: &Ref,
+    method: &str,
+    args: &Object,
+    machine: Option<&Ref>,
+    doing: &str,
+) -> Result<Option<Value>> {
+    let started = session.call(call, this, method, args)?;
+    let task =
+        started.as_ref().and_then(Value::as_reference).cloned().ok_or_else(|| {
+            Error::new(Kind::Remote, format!("{method}: the server gave no task"))
+        })?;
+    wait(session, call, &task, method, machine, doing)
+}
+
+/// Waits for a task's end. Cancelling the call cancels the task; so does running out of time.
+fn wait(
+    session: &Arc<Session>,
+    call: &Call,
+    task: &Ref,
+    method: &str,
+    machine: Option<&Ref>,
+    doing: &str,
+) -> Result<Option<Value>> {
+    let (stopper, stopped) = (session.clone(), task.clone());
+    let _hook = call.cancel().on_cancel(move || cancel(&stopper, &stopped));
+    // The wait itself goes on after a cancel, to see how the task ends.
+    let patient = Call::new(call.rights());
+    let result = session.with(&patient, |live| {
+        let collector = Collector::new(session, &patient, live)?;
+        collector.filter(task, machine)?;
+        Watch { collector: &collector, call, task, machine, method, doing }.to_the_end()
+    });
+    match result {
+        Err(error) if error.kind() == Kind::Cancelled && !call.cancel().is_cancelled() => {
+            Err(Error::new(Kind::Conflict, format!("{method}: somebody cancelled the task"))
+                .fault("RequestCanceled"))
+        }
+        result => result,
+    }
+}
+
+/// Asks the server to stop a task; a refusal is only logged, the wait sees how it ends.
+fn cancel(session: &Arc<Session>, task: &Ref) {
+    let call = Call::new(Rights::Change).within(Duration::from_secs(30));
+    if let Err(error) = session.call(&call, task, "CancelTask", &Object::args()) {
+        log::info!("{task} was not cancelled: {error}");
+    }
+}
+
+/// A property collector that belongs to one wait; destroyed when dropped, with its filters.
+struct Collector<'a> {
+    session: &'a Arc<Session>,
+    call: &'a Call,
+    live: &'a Live,
+    at: Ref,
+}
+
+impl<'a> Collector<'a> {
+    fn new(session: &'a Arc<Session>, call: &'a Call, live: &'a Live) -> Result<Collector<'a>> {
+        let parent = live.manager("propertyCollector")?;
+        let made =
+            session.invoke(call, live, &parent, "CreatePropertyCollector", &Object::args())?;
+        let at = made.as_ref().and_then(Value::as_reference).cloned().ok_or_else(|| {
+            Error::new(Kind::Remote, "CreatePropertyCollector: the server gave no collector")
+        })?;
+        Ok(Collector { session, call, live, at })
+    }
+
+    fn filter(&self, task: &Ref, machine: Option<&Ref>) -> Result<()> {
+        let property = |kind: &'static str, path: &'static str| {
+            Object::new("PropertySpec")
+                .with("type", kind)
+                .with("all", false)
+                .with("pathSet", vec![Value::from(path)])
+        };
+        let mut properties = vec![property("Task", "info")];
+        let mut objects = vec![Object::new("ObjectSpec").with("obj", task)];
+        if let Some(machine) = machine {
+            properties.push(property("VirtualMachine", "runtime.question"));
+            objects.push(Object::new("ObjectSpec").with("obj", machine));
+        }
+        let spec = Object::new("PropertyFilterSpec")
+            .with("propSet", properties)
+            .with("objectSet", objects)
+            .with("reportMissingObjectsInResults", true);
+        let args = Object::args().with("spec", spec).with("partialUpdates", false);
+        self.session.invoke(self.call, self.live, &self.at, "CreateFilter", &args)?;
+        Ok(())
+    }
+
+    /// What changed since `version`; `None` when nothing did within `seconds`.
+    fn updates(&self, version: &str, seconds: u64) -> Result<Option<Object>> {
+        let options = Object::new("WaitOptions").with("maxWaitSeconds", seconds as i64);
+        let args = Object::args().with("version", version).with("options", options);
+        let silence = Some(Duration::from_secs(seconds + 30));
+        let (method, response) = self.session.send(
+            self.call,
+            self.live,
+            &self.at,
+            "WaitForUpdatesEx",
+            &args,
+            silence,
+        )?;
+        let answer = self.session.answer(self.live, method, response)?;
+        Ok(answer.and_then(Value::into_object))
+    }
+}
+
+impl Drop for Collector<'_> {
+    fn drop(&mut self) {
+        let end = "DestroyPropertyCollector";
+        if let Err(error) =
+            self.session.invoke(self.call, self.live, &self.at, end, &Object::args())
+        {
+            log::debug!("{end}: {error}");
+        }
+    }
+}
+
+struct Watch<'a> {
+    collector: &'a Collector<'a>,
+    call: &'a Call,
+    task: &'a Ref,
+    machine: Option<&'a Ref>,
+    method: &'a str,
+    doing: &'a str,
+}
+
+/// What a wait has seen so far.
+#[derive(Default)]
+struct Seen {
+    info: Option<Object>,
+    question: Option<Question>,
+    gone: bool,
+}
+
+impl Watch<'_> {
+    fn to_the_end(&self) -> Result<Option<Value>> {
+        let (mut version, mut seen, mut given_up) = (String::new(), Seen::default(), false);
+        loop {
+            let seconds = match self.call.time_left() {
+                Some(left) if !given_up => left.as_secs().clamp(1, POLL_SECONDS),
+                _ => POLL_SECONDS,
+            };
+            if let Some(updates) = self.collector.updates(&version, seconds)? {
+                version = updates.text("version").unwrap_or_default().to_owned();
+                self.apply(&updates, &mut seen)?;
+                if let Some(ended) = self.ended(&mut seen) {
+                    return ended;
+                }
+                if updates.flag("truncated") == Some(true) {
+                    continue;
+                }
+            }
+            let out_of_time = self.call.time_left().is_some_and(|left| left.is_zero());
+            if out_of_time && given_up {
+                return Err(self.out_of_time("goes on on the server"));
+            }
+            if out_of_time {
+                given_up = true;
+                cancel(self.collector.session, self.task);
+            }
+        }
+    }
+
+    fn apply(&self, updates: &Object, seen: &mut Seen) -> Result<()> {
+        for filter in updates.objects("filterSet") {
+            for update in filter.objects("objectSet") {
+                let Some(at) = update.reference("obj") else { continue };
+                let is_task = at.id == self.task.id;
+                if is_task && update.text("kind") == Some("leave") {
+                    seen.gone = true;
+                }
+                for change in update.objects("changeSet") {
+                    let value = change.get("val");
+                    if is_task {
+                        seen.info = value.and_then(Value::as_object).cloned().or(seen.info.take());
+                    } else if change.text("name").is_some_and(|it| it.starts_with("runtime")) {
+                        seen.question = value.and_then(Value::as_object).map(question);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How the wait ends, if it does.
+    fn ended(&self, seen: &mut Seen) -> Option<Result<Option<Value>>> {
+        let info = seen.info.as_ref();
+        match info.and_then(|info| info.text("state")) {
+            Some("success") => {
+                return Some(Ok(seen.info.take().and_then(|mut it| it.remove("result"))));
+            }
+            Some("error") => return Some(Err(self.failed(info))),
+            _ => {}
+        }
+        if let (Some(question), Some(_)) = (&seen.question, self.machine) {
+            return Some(Err(asked(self.method, question)));
+        }
+        if seen.gone {
+            return Some(Err(Error::new(
+                Kind::Remote,
+                format!("{}: the server forgot the task before it told how it ended", self.method),
+            )
+            .hint("Look at the machine's state")));
+        }
+        if let Some(info) = info {
+            let percent = info.int("progress").unwrap_or(0).clamp(0, 100);
+            self.call.progress(percent as f64, self.doing);
+        }
+        None
+    }
+
+    fn failed(&self, info: Option<&Object>) -> Error {
+        let fault = info.and_then(|info| info.object("error")).map(decode::localized_fault);
+        let cancelled = fault.as_ref().is_some_and(|it| it.name == "RequestCanceled");
+        if cancelled && self.call.time_left().is_some_and(|left| left.is_zero()) {
+            return self.out_of_time("was cancelled");
+        }
+        match fault {
+            Some(fault) => {
+                let vcenter = self.collector.live.is_vcenter();
+                faults::error(self.method, &fault, vcenter)
+            }
+            None => Error::new(
+                Kind::Remote,
+                format!("{}: the task failed without a reason", self.method),
+            ),
+        }
+    }
+
+    fn out_of_time(&self, end: &str) -> Error {
+        Error::new(Kind::Busy, format!("{}: not done in time; the task {end}", self.method))
+            .hint("Pass a larger timeout_seconds, and look at the state before trying again")
+    }
+}
+
+/// The error for a task that waits for an answer; the task itself goes on when it is given.
+fn asked(method: &str, question: &Question) -> Error {
+    let choices: Vec<String> =
+        question.choices.iter().map(|(key, label)| format!("{key} ({label})")).collect();
+    Error::new(
+        Kind::Conflict,
+        format!(
+            "{method}: the machine asks before it goes on: {}",
+            crate::error::quoted(&question.text)
+        ),
+    )
+    .fault("QuestionPending")
+    .hint(format!(
+        "Answer with answer_vm_question, choices: {}; the task then goes on",
+        choices.join(", ")
+    ))
+}
+
+/// A `VirtualMachineQuestionInfo` in our words.
+pub fn question(info: &Object) -> Question {
+    let choice = |it: &Object| {
+        let key = it.text("key").unwrap_or_default().to_owned();
+        let label = it.text("label").or(it.text("summary")).unwrap_or(&key).to_owned();
+        (key, label)
+    };
+    let choices: Vec<(String, String)> = info.objects("choice.choiceInfo").map(choice).collect();
+    let default = info.int("choice.defaultIndex").and_then(|at| usize::try_from(at).ok());
+    Question {
+        id: info.text("id").unwrap_or_default().to_owned(),
+        text: info.text("text").unwrap_or_default().to_owned(),
+        default: default.and_then(|at| choices.get(at)).map(|(key, _)| key.clone()),
+        choices,
+    }
+}
