@@ -48,7 +48,7 @@ static TABLE: &[Row] = &[
     Row("InvalidState", Kind::Conflict, ""),
     Row("LimitExceeded", Kind::Busy, ""),
     Row("ManagedObjectNotFound", Kind::NotFound, "It was deleted or registered anew; list again"),
-    Row("MethodNotFound", Kind::Unsupported, "This server does not know the operation"),
+    Row("MethodNotFound", Kind::Unsupported, "This server does not know the operation; it may be too old for it, or need vCenter"),
     Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
     Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
     Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
@@ -78,8 +78,8 @@ pub fn error(method: &str, fault: &Fault, vcenter: bool) -> Error {
     let row = if unknown_method { row("MethodNotFound") } else { nearest(&fault.name) };
     let (kind, hint) = row.map_or((Kind::Remote, ""), |row| (row.1, row.2));
     let error = Error::new(kind, sentence(method, fault)).fault(&fault.name);
-    match (kind, vcenter) {
-        (Kind::Unsupported, false) => error.hint(NEEDS_VCENTER),
+    match row.map(|row| row.0) {
+        Some("NotSupported") if !vcenter => error.hint(NEEDS_VCENTER),
         _ if hint.is_empty() => error,
         _ => error.hint(hint),
     }

@@ -39,7 +39,7 @@ const SELECTS: &[Select<'static>] = &[
     Select { kind: "Network", paths: &["name"] },
     Select {
         kind: "DistributedVirtualPortgroup",
-        paths: &["name", "key", "config.distributedVirtualSwitch", "config.uplink"],
+        paths: &["name", "key", "config.distributedVirtualSwitch", "tag"],
     },
     Select { kind: "DistributedVirtualSwitch", paths: &["uuid"] },
     Select { kind: "VirtualMachine", paths: &["name", "parent"] },
@@ -187,7 +187,7 @@ impl Site {
             .rows
             .iter()
             .filter(|row| self.compute.networks.contains(&row.at.id))
-            .filter(|row| row.text("name").is_some() && row.flag("config.uplink") != Some(true))
+            .filter(|row| row.text("name").is_some() && !is_uplink(row))
             .collect();
         let name = |row: &Row| unescaped(row.text("name").unwrap_or_default());
         let names: Vec<String> = usable.iter().map(|row| name(row)).collect();
@@ -225,6 +225,11 @@ impl Site {
             .with("portgroupKey", key);
         Ok(Object::new("VirtualEthernetCardDistributedVirtualPortBackingInfo").with("port", port))
     }
+}
+
+/// Port groups of physical cards are marked by a tag; `config.uplink` came later (7.0).
+fn is_uplink(row: &Row) -> bool {
+    row.items("tag").iter().any(|tag| tag.text("key") == Some("SYSTEM/DVS.UPLINKPG"))
 }
 
 fn missing(what: &str, wanted: &str, names: &[String]) -> Error {
