@@ -4,7 +4,7 @@
 //! and is the only other file that knows the layout. Surprising: a member declared `MethodFault` is
 //! stored as `LocalizedMethodFault`, because that is what travels on the wire.
 //!
-//! `vim25.names` is every identifier once, sorted, one after another. `vim25.table` is, little
+//! `vim25.names` is every identifier once, sorted, one after another, deflated. `vim25.table` is, little
 //! endian: nine u16 counts (names, versions, types, members, values, methods, parameters, and two
 //! spare), then
 //!
@@ -21,6 +21,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::io::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
@@ -119,7 +120,7 @@ fn main() -> Result<()> {
     let text = fs::read_to_string(&source).map_err(|e| Problem(format!("{SCHEMA}: {e}")))?;
     let schema = read(&text)?;
     let (names, table) = pack(&schema)?;
-    save(&out, "vim25.names", names.as_bytes())?;
+    save(&out, "vim25.names", &deflated(names.as_bytes())?)?;
     save(&out, "vim25.table", &table)
 }
 
@@ -127,6 +128,13 @@ fn main() -> Result<()> {
 #[allow(clippy::print_stdout)]
 fn announce(line: &str) {
     println!("cargo:{line}");
+}
+
+/// Names shrink to a quarter; the program inflates them when it first needs one.
+fn deflated(bytes: &[u8]) -> Result<Vec<u8>> {
+    let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
+    packer.write_all(bytes).map_err(|e| Problem(format!("deflate: {e}")))?;
+    packer.finish().map_err(|e| Problem(format!("deflate: {e}")))
 }
 
 fn save(folder: &str, name: &str, bytes: &[u8]) -> Result<()> {

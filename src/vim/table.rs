@@ -4,10 +4,13 @@
 //! layout of the two files is described in `build.rs`, which writes them. Surprising: a field that
 //! VMware declares as `MethodFault` is of type `LocalizedMethodFault` here, as on the wire.
 
+use std::io::Read;
+use std::sync::OnceLock;
+
 use crate::error::{Error, Result};
 use crate::vim::version::Version;
 
-static NAMES: &str = include_str!(concat!(env!("OUT_DIR"), "/vim25.names"));
+static PACKED_NAMES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.names"));
 static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.table"));
 
 const NONE: u16 = u16::MAX;
@@ -50,7 +53,18 @@ fn name(index: u16) -> &'static str {
     let between = &TABLE[LENGTHS_AT + index / 16 * 16..LENGTHS_AT + index];
     let from = base + between.iter().map(|it| usize::from(*it)).sum::<usize>();
     let upto = from + usize::from(TABLE[LENGTHS_AT + index]);
-    NAMES.get(from..upto).unwrap_or_default()
+    names().get(from..upto).unwrap_or_default()
+}
+
+/// All names, inflated when one is first asked for (200 KB, kept).
+fn names() -> &'static str {
+    static NAMES: OnceLock<String> = OnceLock::new();
+    NAMES.get_or_init(|| {
+        let mut names = String::new();
+        let unpacked = flate2::read::DeflateDecoder::new(PACKED_NAMES).read_to_string(&mut names);
+        debug_assert!(unpacked.is_ok(), "the build packs what it unpacks");
+        names
+    })
 }
 
 /// The first index from `low` to `high` for which `before` is false.
