@@ -34,11 +34,14 @@ pub struct Gate {
     pub cap: usize,
 }
 
+/// Hears how far a call has come.
+pub type Watcher = Arc<dyn Fn(&Progress) + Send + Sync>;
+
 /// Who calls, and how the call is watched.
 pub struct Caller {
     pub user: String,
     pub cancel: Cancel,
-    pub watcher: Option<Arc<dyn Fn(&Progress) + Send + Sync>>,
+    pub watcher: Option<Watcher>,
 }
 
 /// How a call ended.
@@ -154,7 +157,7 @@ pub fn error_object(error: &Error, correlation: &str) -> Object {
 }
 
 /// 16 hex digits that tie an answer to its lines in the log.
-fn correlation_id() -> String {
+pub fn correlation_id() -> String {
     let mut bytes = [0u8; 8];
     let random = ring::rand::SystemRandom::new();
     match ring::rand::SecureRandom::fill(&random, &mut bytes) {
