@@ -1,7 +1,6 @@
 //! `jumpvisor call`: one tool, from a shell.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::cli::{CallCommand, print};
 use crate::error::{Error, Result};
@@ -35,18 +34,8 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
         Outcome::Failed { error, correlation } => failed(&error, &correlation, command.json)?,
         Outcome::Unknown(error) => failed(&error, "", command.json)?,
     };
-    end_sessions(gate);
+    crate::cli::serve::end_sessions(gate);
     Ok(status)
-}
-
-/// Logs out, but never hangs the shell over it.
-fn end_sessions(gate: Arc<Gate>) {
-    let (done, ended) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        gate.fleet.close();
-        let _ = done.send(());
-    });
-    let _ = ended.recv_timeout(Duration::from_secs(5));
 }
 
 fn failed(error: &Error, correlation: &str, as_json: bool) -> Result<u8> {

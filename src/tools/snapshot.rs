@@ -108,7 +108,7 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
         key: "snapshots",
         total: rows.len(),
         rows,
-        concise: &["path", "id", "created", "state", "current", "size_bytes"],
+        concise: &["name", "path", "id", "created", "state", "current", "size_bytes"],
         offset: 0,
         failed: 0,
     }))

@@ -1,0 +1,285 @@
+//! One connection's outgoing side: whole lines under one lock, and which requests are still owed
+//! an answer.
+//!
+//! It knows no method. An answer, and progress before it, is written only while its request is
+//! open, so that nothing follows a cancellation. Surprising: a request that was cancelled is
+//! forgotten at once but still counted as running until its work has really ended, because the
+//! hypervisor is told to stop meanwhile and the process should not end before that.
+//!
+//! Locks: whoever holds `out` may take `state`, never the other way round.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::hv::call::Cancel;
+use crate::mcp::pool::Ticket;
+use crate::mcp::rpc;
+use crate::mcp::rpc::{Answer, Id};
+
+/// A request that was taken on and not answered yet.
+pub struct Owed {
+    id: Id,
+    /// Ends the work.
+    pub cancel: Cancel,
+    /// Its place in the queue, once it has one.
+    pub ticket: OnceLock<Ticket>,
+    open: AtomicBool,
+}
+
+/// What has happened to a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Phase {
+    /// No more messages will come.
+    pub input_ended: bool,
+    /// Somebody asked us to end.
+    pub stopping: bool,
+    /// The client does not read any more.
+    pub broken: bool,
+}
+
+impl Phase {
+    /// True when no new work is to be begun.
+    pub fn closing(self) -> bool {
+        self.stopping || self.broken
+    }
+}
+
+#[derive(Default)]
+struct State {
+    owed: HashMap<Id, Arc<Owed>>,
+    running: usize,
+    phase: Phase,
+}
+
+/// A connection, as seen by all who work for it.
+pub struct Link {
+    out: Mutex<Option<Box<dyn Write + Send>>>,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Counts as running work for as long as it lives.
+pub struct Running(Arc<Link>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.state().running -= 1;
+        self.0.changed.notify_all();
+    }
+}
+
+impl Link {
+    /// A connection whose messages go to `output`.
+    pub fn new(output: impl Write + Send + 'static) -> Link {
+        Link {
+            out: Mutex::new(Some(Box::new(output))),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn out(&self) -> MutexGuard<'_, Option<Box<dyn Write + Send>>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True while a request of this id is being worked on.
+    pub fn owes(&self, id: &Id) -> bool {
+        self.state().owed.contains_key(id)
+    }
+
+    /// Takes a request on; `None` when it is too late for that.
+    pub fn begin(self: &Arc<Link>, id: &Id) -> Option<(Arc<Owed>, Running)> {
+        let mut state = self.state();
+        if state.phase.closing() {
+            return None;
+        }
+        let owed = Arc::new(Owed {
+            id: id.clone(),
+            cancel: Cancel::default(),
+            ticket: OnceLock::new(),
+            open: AtomicBool::new(true),
+        });
+        state.owed.insert(id.clone(), owed.clone());
+        state.running += 1;
+        Some((owed, Running(self.clone())))
+    }
+
+    /// Answers a request that was never taken on.
+    pub fn answer(&self, id: Option<&Id>, answer: &Answer) {
+        self.write(&mut self.out(), &rpc::response(id, answer));
+    }
+
+    /// Answers a request that was taken on, unless it was cancelled.
+    pub fn settle(&self, owed: &Arc<Owed>, answer: &Answer) {
+        let mut out = self.out();
+        if owed.open.swap(false, Ordering::SeqCst) {
+            // Before the answer is out: its id may be used again as soon as it is read.
+            self.forget(owed);
+            self.write(&mut out, &rpc::response(Some(&owed.id), answer));
+        }
+    }
+
+    /// Takes this very request off the table, not a later one that was given its id.
+    fn forget(&self, owed: &Arc<Owed>) {
+        let mut state = self.state();
+        if state.owed.get(&owed.id).is_some_and(|there| Arc::ptr_eq(there, owed)) {
+            state.owed.remove(&owed.id);
+        }
+    }
+
+    /// Sends what belongs to a request that is not answered yet.
+    pub fn tell(&self, owed: &Owed, line: &str) {
+        let mut out = self.out();
+        if owed.open.load(Ordering::SeqCst) {
+            self.write(&mut out, line);
+        }
+    }
+
+    /// The client takes a request back: its work is told to stop, and nothing is sent for it any
+    /// more. Without effect if it was answered meanwhile.
+    pub fn cancel(&self, id: &Id) -> Option<Arc<Owed>> {
+        let owed = self.state().owed.remove(id)?;
+        owed.open.store(false, Ordering::SeqCst);
+        owed.cancel.cancel();
+        Some(owed)
+    }
+
+    /// Tells all work to stop; what it answers is still sent.
+    pub fn cancel_all(&self) {
+        let all: Vec<Arc<Owed>> = self.state().owed.values().cloned().collect();
+        all.iter().for_each(|owed| owed.cancel.cancel());
+    }
+
+    /// Notes what has happened, and wakes who waits for it.
+    pub fn note(&self, change: impl FnOnce(&mut Phase)) {
+        change(&mut self.state().phase);
+        self.changed.notify_all();
+    }
+
+    /// What has happened so far.
+    pub fn phase(&self) -> Phase {
+        self.state().phase
+    }
+
+    /// Waits until `enough` holds of the phase and the count of running work; false if that took
+    /// longer than `patience`.
+    pub fn wait(&self, patience: Option<Duration>, enough: impl Fn(Phase, usize) -> bool) -> bool {
+        let until = patience.map(|it| Instant::now() + it);
+        let mut state = self.state();
+        while !enough(state.phase, state.running) {
+            state = match until {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(until) => {
+                    let left = until.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        return false;
+                    }
+                    self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        true
+    }
+
+    /// Nothing is written after this, except by one who is stuck in writing just now.
+    pub fn close(&self) {
+        if let Ok(mut out) = self.out.try_lock() {
+            *out = None;
+        }
+    }
+
+    fn write(&self, out: &mut Option<Box<dyn Write + Send>>, line: &str) {
+        let Some(output) = out.as_mut() else { return };
+        debug_assert!(!line.contains('\n'), "{line}");
+        let written =
+            output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush());
+        if let Err(why) = written {
+            log::info!("the client does not read any more: {why}");
+            *out = None;
+            self.note(|phase| phase.broken = true);
+            self.cancel_all();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::text::json;
+
+    #[derive(Clone, Default)]
+    struct Sheet(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sheet {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Sheet {
+        fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    fn id(number: i64) -> Id {
+        Id::of(&json::int(number)).unwrap()
+    }
+
+    #[test]
+    fn nothing_follows_an_answer_or_a_cancellation() {
+        let sheet = Sheet::default();
+        let link = Arc::new(Link::new(sheet.clone()));
+        let (first, _running) = link.begin(&id(1)).unwrap();
+        link.tell(&first, "progress");
+        link.settle(&first, &Ok("{}".to_owned()));
+        link.tell(&first, "late");
+        link.settle(&first, &Ok("{}".to_owned()));
+        let (second, _running) = link.begin(&id(2)).unwrap();
+        assert!(link.cancel(&id(2)).is_some() && link.cancel(&id(2)).is_none());
+        assert!(second.cancel.is_cancelled() && !link.owes(&id(2)));
+        link.tell(&second, "late");
+        link.settle(&second, &Ok("{}".to_owned()));
+        assert_eq!(sheet.text(), "progress\n{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n");
+    }
+
+    #[test]
+    fn cancelled_work_is_waited_for_until_it_ends() {
+        let link = Arc::new(Link::new(Sheet::default()));
+        let (_, running) = link.begin(&id(1)).unwrap();
+        link.cancel(&id(1));
+        let moment = Some(Duration::from_millis(10));
+        assert!(!link.wait(moment, |_, running| running == 0));
+        drop(running);
+        assert!(link.wait(moment, |_, running| running == 0));
+    }
+
+    #[test]
+    fn a_broken_pipe_cancels_everything_at_once() {
+        struct Broken;
+        impl Write for Broken {
+            fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+                Err(std::io::ErrorKind::BrokenPipe.into())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let link = Arc::new(Link::new(Broken));
+        let (owed, _running) = link.begin(&id(1)).unwrap();
+        link.answer(None, &Ok("{}".to_owned()));
+        assert!(owed.cancel.is_cancelled() && link.phase().broken && link.begin(&id(2)).is_none());
+    }
+}

@@ -1,0 +1,306 @@
+//! The methods, whatever carries them: a request becomes an answer at once, or work for later.
+//!
+//! Nothing here touches a hypervisor, remembers a client or waits, so that the first answer comes
+//! at once. Surprising: the era is decided for each request, never for a connection.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::mcp::body::Body;
+use crate::mcp::complete;
+use crate::mcp::era;
+use crate::mcp::era::Era;
+use crate::mcp::lists;
+use crate::mcp::rpc::{Answer, Failure, INTERNAL, Id, NO_METHOD, Request};
+use crate::mcp::work::{Task, Work};
+use crate::text::json;
+use crate::text::json::{Object, Value};
+use crate::tools::prompts;
+use crate::tools::run::Gate;
+
+/// How long a client may keep what only a restart can change.
+const LIST_TTL_MS: Option<u32> = Some(60_000);
+
+/// What a model should know before its first call; told once instead of in every schema.
+pub const INSTRUCTIONS: &str = "\
+jumpvisor manages virtual machines on VMware ESXi hosts and vCenter servers.
+Servers: every tool also takes `host`, one of the names that list_servers shows; left out, it is \
+the default server. Lists also take host=all, which adds a `host` column.
+VMs: name one by its name, id or inventory path. A name that fits several VMs is refused with the \
+candidates; moid:vm-12, uuid:... or path:/DC/vm/web force one reading. Start with list_vms.
+Answers: every tool takes response_format, concise (default) or detailed. Lists come in pages: \
+where there is more, the answer names the next `offset`; filter rather than read everything.
+Changes: every changing tool takes dry_run=true, which says what would happen and what would be \
+lost, and does nothing; use it before anything that destroys, and tell the user. Asking for a \
+state that already holds is a success. Long work reports progress and may be cancelled; \
+timeout_seconds bounds it. If the time runs out, look at the state before you try again.
+Failures say what was wrong and what to do next; follow that rather than repeating the call.
+Resources: esxi://vms, esxi://hosts, esxi://datastores, esxi://networks and more as JSON, of a \
+named server as esxi://{host}/vms.
+Passwords and keys never go through this server: not as arguments, not in answers. They are set \
+where it is configured; do not ask the user for them.";
+
+/// The protocol over one gate; cheap to clone.
+#[derive(Clone)]
+pub struct Server {
+    gate: Arc<Gate>,
+    page: usize,
+}
+
+/// What becomes of a request.
+pub enum Step {
+    /// The answer; nothing had to be asked.
+    Now(Answer),
+    /// It may take long and belongs on a worker.
+    Later(Work),
+}
+
+impl Server {
+    /// `page` is how many entries a list shows at once.
+    pub fn new(gate: Arc<Gate>, page: usize) -> Server {
+        Server { gate, page }
+    }
+
+    /// Answers a request, or says what must be done for its answer. A defect ends this request only.
+    pub fn handle(&self, request: &Request) -> Step {
+        let step = catch_unwind(AssertUnwindSafe(|| self.step(request)));
+        step.unwrap_or_else(|_| {
+            log::error!("a defect ended the request {} {}", request.id.json(), request.method);
+            Err(Failure::new(
+                INTERNAL,
+                "a defect of jumpvisor ended this request; its log says more",
+            ))
+        })
+        .unwrap_or_else(|failure| Step::Now(Err(failure)))
+    }
+
+    fn step(&self, request: &Request) -> Result<Step, Failure> {
+        let params = &request.params;
+        let era = era::of(params)?;
+        let listed = |body: Body| Step::Now(Ok(era.finish(body, Body::new(), LIST_TTL_MS)));
+        let plain = |body: Body| Step::Now(Ok(era.finish(body, Body::new(), None)));
+        let later = |task| {
+            Ok(Step::Later(Work { gate: self.gate.clone(), era, task, token: token(params) }))
+        };
+        let offer = &self.gate.offer;
+        match (request.method.as_str(), era) {
+            ("initialize", Era::Legacy) => self.initialize(params).map(plain),
+            ("ping", Era::Legacy) => Ok(plain(Body::new())),
+            ("logging/setLevel", Era::Legacy) => level(params).map(|()| plain(Body::new())),
+            ("server/discover", Era::Modern) => Ok(listed(self.discover())),
+            ("server/discover", Era::Legacy) => Err(era::no_envelope(params)),
+            ("tools/list", _) => lists::tools(offer, params, self.page).map(listed),
+            ("tools/call", _) => later(Task::Call {
+                name: lists::named(params, "name")?.to_owned(),
+                arguments: lists::object(params, "arguments")?,
+            }),
+            ("resources/list", _) => lists::resources(params, self.page).map(listed),
+            ("resources/templates/list", _) => lists::templates(params, self.page).map(listed),
+            ("resources/read", _) => {
+                later(Task::Read { uri: lists::named(params, "uri")?.to_owned() })
+            }
+            ("prompts/list", _) if self.prompts() => {
+                lists::prompts(offer, params, self.page).map(listed)
+            }
+            ("prompts/get", _) if self.prompts() => lists::filled(offer, params).map(plain),
+            ("completion/complete", _) if self.prompts() => {
+                later(Task::Complete(complete::read(offer, params)?))
+            }
+            (method, _) => {
+                let said = format!("no method `{}`", crate::error::quoted(method));
+                Err(Failure::new(NO_METHOD, said))
+            }
+        }
+    }
+
+    fn initialize(&self, params: &Object) -> Result<Body, Failure> {
+        let asked = lists::named(params, "protocolVersion")?;
+        let [newest, ..] = era::LEGACY;
+        let version = era::LEGACY.into_iter().find(|it| *it == asked).unwrap_or(newest);
+        Ok(Body::new()
+            .text("protocolVersion", version)
+            .object("capabilities", self.capabilities().object("logging", Body::new()))
+            .object("serverInfo", era::server_info())
+            .text("instructions", INSTRUCTIONS))
+    }
+
+    fn discover(&self) -> Body {
+        Body::new()
+            .raw("supportedVersions", &json::write(&json::texts(&era::supported())))
+            .object("capabilities", self.capabilities())
+            .text("instructions", INSTRUCTIONS)
+    }
+
+    fn capabilities(&self) -> Body {
+        let all = Body::new().object("tools", Body::new()).object("resources", Body::new());
+        match self.prompts() {
+            true => all.object("prompts", Body::new()).object("completions", Body::new()),
+            false => all,
+        }
+    }
+
+    fn prompts(&self) -> bool {
+        prompts::offered(&self.gate.offer).next().is_some()
+    }
+}
+
+/// Our log goes to stderr whatever a client wants; its wish is checked and thanked for.
+fn level(params: &Object) -> Result<(), Failure> {
+    const LEVELS: [&str; 8] =
+        ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+    match LEVELS.contains(&lists::named(params, "level")?) {
+        true => Ok(()),
+        false => Err(Failure::params(format!("`level` must be one of {}", LEVELS.join(", ")))),
+    }
+}
+
+/// By what the client will know our progress; one of the wrong sort is as good as none.
+fn token(params: &Object) -> Option<Id> {
+    match params.get("_meta") {
+        Some(Value::Object(meta)) => meta.get("progressToken").and_then(Id::of),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Audit, Sink};
+    use crate::hv::fleet::Fleet;
+    use crate::mcp::rpc;
+    use crate::mcp::rpc::Message;
+    use crate::metrics::Metrics;
+    use crate::tools::offer::Offer;
+    use std::time::Duration;
+
+    const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
+
+    fn server(offer: Offer) -> Server {
+        let gate = Gate {
+            fleet: Fleet::new(Vec::new()),
+            offer,
+            audit: Audit::new(Sink::Nowhere, false),
+            metrics: Arc::new(Metrics::new()),
+            call_timeout: Duration::from_secs(30),
+            cap: 60_000,
+        };
+        Server::new(Arc::new(gate), 100)
+    }
+
+    fn ask(server: &Server, method: &str, params: &str) -> Answer {
+        let text =
+            format!(r#"{{"jsonrpc":"2.0","id":1,"method":"{method}","params":{{{params}}}}}"#);
+        let Ok(Some(Message::Request(request))) = rpc::parse(text.as_bytes()) else {
+            panic!("{text}")
+        };
+        match server.handle(&request) {
+            Step::Now(answer) => answer,
+            Step::Later(_) => Ok("later".to_owned()),
+        }
+    }
+
+    #[test]
+    fn instructions_are_short_enough_to_be_read() {
+        assert!(INSTRUCTIONS.len() <= 1_500, "{}", INSTRUCTIONS.len());
+    }
+
+    #[test]
+    fn versions_are_negotiated_in_both_eras() {
+        let server = server(Offer::default());
+        for version in era::LEGACY {
+            let result =
+                ask(&server, "initialize", &format!(r#""protocolVersion":"{version}""#)).unwrap();
+            assert!(result.starts_with(&format!(r#"{{"protocolVersion":"{version}","capabilities":{{"tools":{{}},"resources":{{}},"prompts":{{}},"completions":{{}},"logging":{{}}}},"serverInfo""#)), "{result}");
+            assert!(!result.contains("resultType") && !result.contains("_meta"));
+        }
+        for other in ["2026-07-28", "1999-01-01"] {
+            let result =
+                ask(&server, "initialize", &format!(r#""protocolVersion":"{other}""#)).unwrap();
+            assert!(result.contains(r#""protocolVersion":"2025-11-25""#));
+        }
+        let result = ask(&server, "server/discover", META).unwrap();
+        for part in [
+            r#""supportedVersions":["2026-07-28","2025-11-25""#,
+            "ttlMs",
+            "private",
+            "instructions",
+            "serverInfo",
+        ] {
+            assert!(result.contains(part), "{part} in {result}");
+        }
+        assert!(!result.contains("logging"));
+        assert_eq!(ask(&server, "server/discover", "").unwrap_err().code, -32602);
+    }
+
+    #[test]
+    fn methods_of_the_other_era_and_unknown_ones_do_not_exist() {
+        let server = server(Offer::default());
+        for method in [
+            "initialize",
+            "ping",
+            "logging/setLevel",
+            "resources/subscribe",
+            "subscriptions/listen",
+            "x",
+        ] {
+            assert_eq!(ask(&server, method, META).unwrap_err().code, -32601, "{method}");
+        }
+        for method in ["resources/subscribe", "tasks/get", "", "tools/List"] {
+            assert_eq!(ask(&server, method, "").unwrap_err().code, -32601, "{method}");
+        }
+        assert_eq!(ask(&server, "ping", "").unwrap(), "{}");
+        assert_eq!(ask(&server, "logging/setLevel", r#""level":"debug""#).unwrap(), "{}");
+        assert_eq!(ask(&server, "logging/setLevel", r#""level":"loud""#).unwrap_err().code, -32602);
+    }
+
+    #[test]
+    fn cacheable_results_say_so_and_only_they() {
+        let server = server(Offer::default());
+        for method in [
+            "server/discover",
+            "tools/list",
+            "resources/list",
+            "resources/templates/list",
+            "prompts/list",
+        ] {
+            let result = ask(&server, method, META).unwrap();
+            assert!(
+                result.contains(
+                    r#""resultType":"complete","ttlMs":60000,"cacheScope":"private","_meta""#
+                ),
+                "{result}"
+            );
+        }
+        let prompt = format!(r#""name":"make_vm","arguments":{{"purpose":"x"}},{META}"#);
+        let result = ask(&server, "prompts/get", &prompt).unwrap();
+        assert!(result.contains("resultType") && !result.contains("ttlMs"));
+    }
+
+    #[test]
+    fn prompts_vanish_with_their_tools() {
+        let server = server(Offer::parse(None, "list_vms", "").unwrap());
+        let result = ask(&server, "initialize", r#""protocolVersion":"2025-11-25""#).unwrap();
+        assert!(!result.contains("\"prompts\"") && !result.contains("\"completions\""));
+        for method in ["prompts/list", "prompts/get", "completion/complete"] {
+            assert_eq!(ask(&server, method, META).unwrap_err().code, -32601, "{method}");
+        }
+    }
+
+    #[test]
+    fn calls_are_checked_before_they_are_queued() {
+        let server = server(Offer::default());
+        for (method, params) in [
+            ("tools/call", ""),
+            ("tools/call", r#""name":5"#),
+            ("tools/call", r#""name":"list_vms","arguments":[]"#),
+            ("resources/read", ""),
+            ("completion/complete", ""),
+        ] {
+            assert_eq!(ask(&server, method, params).unwrap_err().code, -32602, "{method}");
+        }
+        assert_eq!(
+            ask(&server, "tools/call", r#""name":"list_vms","arguments":null"#).unwrap(),
+            "later"
+        );
+    }
+}

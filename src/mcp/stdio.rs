@@ -1,0 +1,258 @@
+//! The protocol over standard input and output: one message a line, many calls at once.
+//!
+//! The reader answers at once what can be answered at once and gives the rest to the pool.
+//! Surprising: it reads on a thread of its own that may be left behind blocked in a read, because
+//! nothing else can interrupt that when the process is asked to end.
+
+use std::io::{BufRead, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::error::{Error, Kind};
+use crate::mcp::lines;
+use crate::mcp::lines::Line;
+use crate::mcp::link::{Link, Owed};
+use crate::mcp::pool::{Fate, Pool, Size};
+use crate::mcp::progress;
+use crate::mcp::rpc;
+use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notification, Request};
+use crate::mcp::server::{Server, Step};
+use crate::mcp::work::Work;
+use crate::tools::run::{Caller, Gate};
+
+/// How long the end waits for work that was told to stop.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// What may differ between one process and another, and in tests.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Who calls, for the audit log.
+    pub user: String,
+    /// Calls that run at once.
+    pub threads: usize,
+    /// Calls that wait for their turn; one more is refused as busy.
+    pub queue: usize,
+    /// How long a thread is kept that has nothing to do.
+    pub idle: Duration,
+    /// Entries of a list that are shown at once.
+    pub page: usize,
+    /// The longest message, in bytes.
+    pub longest: usize,
+    /// How long calls may go on once the input has ended.
+    pub grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings {
+            user: "local".to_owned(),
+            threads: 16,
+            queue: 64,
+            idle: Duration::from_secs(20),
+            page: 100,
+            longest: 4 << 20,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// Why serving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The client closed its end, the usual way.
+    Input,
+    /// The client does not read any more.
+    Output,
+    /// [`Stop::stop`] was called.
+    Stopped,
+}
+
+/// One client on a pair of streams.
+pub struct Stdio {
+    desk: Desk,
+    grace: Duration,
+}
+
+/// Ends the serving from another thread.
+#[derive(Clone)]
+pub struct Stop(Arc<Link>);
+
+impl Stop {
+    /// Takes no more messages on and cancels all work. Returns at once; [`Stdio::serve`] returns
+    /// within about two seconds.
+    pub fn stop(&self) {
+        self.0.note(|phase| phase.stopping = true);
+        self.0.cancel_all();
+    }
+}
+
+/// Serves one client until its input ends; a shorthand for those who need no [`Stop`].
+pub fn serve(
+    gate: Arc<Gate>,
+    settings: Settings,
+    input: impl BufRead + Send + 'static,
+    output: impl Write + Send + 'static,
+) -> Ended {
+    Stdio::new(gate, settings, output).serve(input)
+}
+
+impl Stdio {
+    /// Nothing is read or written before [`Stdio::serve`].
+    pub fn new(gate: Arc<Gate>, settings: Settings, output: impl Write + Send + 'static) -> Stdio {
+        let size = Size { threads: settings.threads, queue: settings.queue, idle: settings.idle };
+        let desk = Desk {
+            link: Arc::new(Link::new(output)),
+            server: Server::new(gate, settings.page),
+            pool: Pool::new(size),
+            user: settings.user,
+            longest: settings.longest,
+        };
+        Stdio { desk, grace: settings.grace }
+    }
+
+    /// The means to end it from elsewhere.
+    pub fn stopper(&self) -> Stop {
+        Stop(self.desk.link.clone())
+    }
+
+    /// Serves until the input ends, the output breaks or somebody stops it. Calls that still run
+    /// when the input ends have the grace to finish, so that a pipe gets its answers.
+    pub fn serve(self, input: impl BufRead + Send + 'static) -> Ended {
+        let (link, desk) = (self.desk.link.clone(), self.desk);
+        let noted = InputEnd(link.clone());
+        let reader = std::thread::Builder::new().name("input".to_owned()).spawn(move || {
+            let _noted = noted;
+            desk.read(input);
+        });
+        if let Err(why) = reader {
+            log::error!("no thread to read the input with: {why}");
+        }
+        link.wait(None, |phase, _| phase.input_ended || phase.closing());
+        link.wait(Some(self.grace), |phase, running| running == 0 || phase.closing());
+        let phase = link.phase();
+        link.note(|phase| phase.stopping = true);
+        link.cancel_all();
+        link.wait(Some(LAST_WORDS), |_, running| running == 0);
+        link.close();
+        match phase {
+            phase if phase.broken => Ended::Output,
+            phase if phase.stopping => Ended::Stopped,
+            _ => Ended::Input,
+        }
+    }
+}
+
+/// Notes the end of the input, also when a defect ends the reader.
+struct InputEnd(Arc<Link>);
+
+impl Drop for InputEnd {
+    fn drop(&mut self) {
+        self.0.note(|phase| phase.input_ended = true);
+    }
+}
+
+/// Where messages come in and are seen to.
+struct Desk {
+    link: Arc<Link>,
+    server: Server,
+    pool: Pool,
+    user: String,
+    longest: usize,
+}
+
+impl Desk {
+    fn read(&self, mut input: impl BufRead) {
+        loop {
+            let line = match lines::next(&mut input, self.longest) {
+                Ok(Some(line)) => line,
+                Ok(None) => return,
+                Err(why) => return log::warn!("the input broke: {why}"),
+            };
+            if self.link.phase().closing() {
+                return;
+            }
+            match line {
+                Line::Whole(bytes) => self.take(&bytes),
+                Line::TooLong => {
+                    let said = format!("message too large: more than {} bytes", self.longest);
+                    self.link.answer(None, &Err(Failure::new(INVALID_REQUEST, said)));
+                }
+            }
+        }
+    }
+
+    fn take(&self, line: &[u8]) {
+        match rpc::parse(line) {
+            Ok(Some(Message::Request(request))) => self.request(&request),
+            Ok(Some(Message::Notification(notification))) => self.notified(&notification),
+            Ok(Some(Message::Response) | None) => {}
+            Err(refusal) => self.link.answer(refusal.id.as_ref(), &Err(refusal.failure)),
+        }
+    }
+
+    fn request(&self, request: &Request) {
+        let id = &request.id;
+        if self.link.owes(id) {
+            let said = format!("the request with id {} is still being worked on", id.json());
+            let failure = Failure::new(INVALID_REQUEST, crate::error::quoted(&said));
+            return self.link.answer(Some(id), &Err(failure));
+        }
+        match self.server.handle(request) {
+            Step::Now(answer) => self.link.answer(Some(id), &answer),
+            Step::Later(work) => self.begin(id, work),
+        }
+    }
+
+    fn begin(&self, id: &Id, work: Work) {
+        // Too late: we are ending, and nothing new is begun.
+        let Some((owed, running)) = self.link.begin(id) else { return };
+        let (link, user, ours) = (self.link.clone(), self.user.clone(), owed.clone());
+        let ticket = self.pool.submit(move |fate| {
+            let answer = worked(&link, &ours, work, fate, user);
+            link.settle(&ours, &answer);
+            drop(running);
+        });
+        // Nobody else sets it, and only this thread, by a later message, asks for it.
+        let _ = owed.ticket.set(ticket);
+    }
+
+    fn notified(&self, notification: &Notification) {
+        if notification.method != "notifications/cancelled" {
+            return;
+        }
+        let id = notification.params.get("requestId").and_then(Id::of);
+        let cancelled = id.and_then(|id| self.link.cancel(&id));
+        if let Some(ticket) = cancelled.as_ref().and_then(|owed| owed.ticket.get()) {
+            self.pool.forget(*ticket);
+        }
+    }
+}
+
+fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: String) -> Answer {
+    if fate == Fate::Full {
+        return work.refuse(
+            &Error::new(Kind::Busy, "too many calls at once")
+                .hint("Wait for some of them to end, then try again"),
+        );
+    }
+    if owed.cancel.is_cancelled() {
+        return work
+            .refuse(&Error::new(Kind::Cancelled, "jumpvisor is ending; this was not begun"));
+    }
+    let watcher = work.progress_token().cloned().map(|token| {
+        let (link, owed) = (link.clone(), owed.clone());
+        progress::watcher(token, move |line| link.tell(&owed, line))
+    });
+    work.run(Caller { user, cancel: owed.cancel.clone(), watcher })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_the_documented_ones() {
+        let it = Settings::default();
+        assert_eq!((it.threads, it.queue, it.page, it.longest), (16, 64, 100, 4_194_304));
+    }
+}

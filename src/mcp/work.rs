@@ -1,0 +1,180 @@
+//! Requests that may take long: a tool's call, a resource, a completion.
+//!
+//! It runs on any thread and hands back the answer; where it came from and whether anybody still
+//! wants it is not known here. Surprising: a tool that fails is a good result with `isError`, so
+//! that the model can act on it; only unknown tools and our own defects are protocol errors.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::error::{Error, Kind};
+use crate::hv::call::{Call, Rights};
+use crate::mcp::body::Body;
+use crate::mcp::complete;
+use crate::mcp::complete::Wanted;
+use crate::mcp::era::Era;
+use crate::mcp::rpc::{Answer, Failure, INTERNAL, INVALID_PARAMS, Id, NO_RESOURCE};
+use crate::text::json;
+use crate::text::json::Object;
+use crate::tools::completions;
+use crate::tools::reply::Shown;
+use crate::tools::resources;
+use crate::tools::run::{Caller, Gate, Outcome, correlation_id, error_object};
+
+/// The key of our error in `_meta`.
+pub const ERROR_KEY: &str = "jumpvisor/error";
+
+/// A request that was checked and waits to be run.
+pub struct Work {
+    pub(crate) gate: Arc<Gate>,
+    pub(crate) era: Era,
+    pub(crate) task: Task,
+    pub(crate) token: Option<Id>,
+}
+
+/// What is to be done.
+pub enum Task {
+    Call { name: String, arguments: Object },
+    Complete(Wanted),
+    Read { uri: String },
+}
+
+impl Work {
+    /// By what the client wants to hear of progress.
+    pub fn progress_token(&self) -> Option<&Id> {
+        self.token.as_ref()
+    }
+
+    /// Does it. A defect ends this request only.
+    pub fn run(self, caller: Caller) -> Answer {
+        let (era, is_call) = (self.era, matches!(self.task, Task::Call { .. }));
+        catch_unwind(AssertUnwindSafe(|| self.answer(caller))).unwrap_or_else(|_| {
+            let error = Error::bug("a defect of jumpvisor ended this request");
+            failed(era, is_call, &error, &correlation_id())
+        })
+    }
+
+    /// The answer where it is not even begun.
+    pub fn refuse(&self, error: &Error) -> Answer {
+        failed(self.era, matches!(self.task, Task::Call { .. }), error, &correlation_id())
+    }
+
+    fn answer(self, caller: Caller) -> Answer {
+        let (gate, era) = (self.gate, self.era);
+        match self.task {
+            Task::Call { name, arguments } => match gate.call(&name, arguments, caller) {
+                Outcome::Answer(shown) => Ok(shown_result(era, &shown)),
+                Outcome::Failed { error, correlation } => failed(era, true, &error, &correlation),
+                Outcome::Unknown(error) => Err(Failure::params(error.to_string())),
+            },
+            Task::Read { uri } => read(&gate, era, &uri, caller),
+            Task::Complete(wanted) => {
+                let call = reading(&gate, caller);
+                let server = wanted.server.as_deref();
+                let (values, total) =
+                    completions::complete(&gate.fleet, &call, &wanted.name, &wanted.begun, server);
+                Ok(era.finish(complete::result(&values, total), Body::new(), None))
+            }
+        }
+    }
+}
+
+fn reading(gate: &Gate, caller: Caller) -> Call {
+    Call::new(Rights::ReadOnly).cancelled_by(caller.cancel).within(gate.call_timeout)
+}
+
+fn read(gate: &Gate, era: Era, uri: &str, caller: Caller) -> Answer {
+    match resources::read(&gate.fleet, &reading(gate, caller), uri, gate.cap) {
+        Ok(text) => {
+            let content = Body::new().text("uri", uri).text("mimeType", "application/json");
+            let contents = [content.text("text", &text).json()];
+            // Machines change under it: to be asked again each time.
+            Ok(era.finish(Body::new().array("contents", &contents), Body::new(), Some(0)))
+        }
+        Err(error) if error.kind() == Kind::NotFound => {
+            let code = if era == Era::Modern { INVALID_PARAMS } else { NO_RESOURCE };
+            let data = json::object([("uri", json::text(uri))]);
+            Err(Failure::new(code, error.to_string()).with(data))
+        }
+        Err(error) => failed(era, false, &error.during(format!("`{uri}`")), &correlation_id()),
+    }
+}
+
+fn text_content(text: &str) -> [String; 1] {
+    [Body::new().text("type", "text").text("text", text).json()]
+}
+
+fn shown_result(era: Era, shown: &Shown) -> String {
+    let mut body = Body::new()
+        .array("content", &text_content(&shown.text))
+        .raw("structuredContent", &json::write_object(&shown.data));
+    if shown.all_failed {
+        body = body.flag("isError", true);
+    }
+    era.finish(body, Body::new(), None)
+}
+
+fn failed(era: Era, is_call: bool, error: &Error, correlation: &str) -> Answer {
+    if error.kind() == Kind::Bug {
+        let said = error.to_string();
+        let said = match said.contains(correlation) {
+            true => said,
+            false => {
+                log::error!("{correlation}: {said}");
+                format!("{said} (correlation id {correlation})")
+            }
+        };
+        return Err(Failure::new(INTERNAL, said).with(error_object(error, correlation)));
+    }
+    if !is_call {
+        return Err(
+            Failure::new(INTERNAL, error.to_string()).with(error_object(error, correlation))
+        );
+    }
+    let body =
+        Body::new().array("content", &text_content(&error.to_string())).flag("isError", true);
+    let meta = Body::new().raw(ERROR_KEY, &json::write_object(&error_object(error, correlation)));
+    Ok(era.finish(body, meta, None))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_tools_are_results_and_defects_are_not() {
+        let error =
+            Error::new(Kind::Remote, "the host refused").fault("InvalidPowerState").hint("Look");
+        let result = failed(Era::Legacy, true, &error, "c0ffee").unwrap();
+        assert_eq!(
+            result,
+            r#"{"content":[{"type":"text","text":"the host refused. Look"}],"isError":true,"_meta":{"jumpvisor/error":{"correlation_id":"c0ffee","fault":"InvalidPowerState","hint":"Look","kind":"remote","message":"the host refused"}}}"#
+        );
+        let result = failed(Era::Modern, true, &error, "c0ffee").unwrap();
+        assert!(result.contains(r#""resultType":"complete""#) && result.contains("serverInfo"));
+        let failure = failed(Era::Modern, true, &Error::bug("broken"), "c0ffee").unwrap_err();
+        assert_eq!(
+            (failure.code, failure.message.as_str()),
+            (-32603, "broken (correlation id c0ffee)")
+        );
+        let data = failure.data.unwrap();
+        assert_eq!(json::get_text(&data, "correlation_id"), Some("c0ffee"));
+        let failure = failed(Era::Legacy, false, &error, "c0ffee").unwrap_err();
+        assert_eq!(json::get_text(&failure.data.unwrap(), "kind"), Some("remote"));
+    }
+
+    #[test]
+    fn a_batch_that_failed_as_a_whole_is_an_error() {
+        let shown = |all_failed| Shown {
+            text: "t".to_owned(),
+            data: json::object([("total", json::int(2))]),
+            table: None,
+            note: None,
+            some_failed: true,
+            all_failed,
+        };
+        let start = r#"{"content":[{"type":"text","text":"t"}],"structuredContent":{"total":2}"#;
+        assert_eq!(shown_result(Era::Legacy, &shown(false)), format!("{start}}}"));
+        assert_eq!(shown_result(Era::Legacy, &shown(true)), format!("{start},\"isError\":true}}"));
+    }
+}

@@ -1,0 +1,202 @@
+//! A pretend hypervisor behind the `hv` traits, whose machines misbehave by name.
+//!
+//! `slow` works until it is released or cancelled, `stuck` heeds no cancelling, `boom` has a
+//! defect, `db` is refused. It counts every request that would reach a real host.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use jumpvisor::audit::{Audit, Sink};
+use jumpvisor::error::{Error, Kind, Result};
+use jumpvisor::hv::Host;
+use jumpvisor::hv::call::Call;
+use jumpvisor::hv::fleet::{Fleet, Server};
+use jumpvisor::hv::lifecycle::Lifecycle;
+use jumpvisor::hv::machines::{Depth, Machines};
+use jumpvisor::hv::model::{About, Check, Machine, MachineDetail, MachineRef, PowerState, Status};
+use jumpvisor::hv::places::{Place, PlaceKind, Places};
+use jumpvisor::hv::power::{Power, Switched, Verb};
+use jumpvisor::hv::snapshots::Snapshots;
+use jumpvisor::metrics::Metrics;
+use jumpvisor::tools::offer::Offer;
+use jumpvisor::tools::run::Gate;
+
+const NAMES: [&str; 5] = ["web", "db", "slow", "stuck", "boom"];
+
+/// What tests see and steer of the pretend host.
+#[derive(Default)]
+pub struct Stage {
+    released: Mutex<bool>,
+    changed: Condvar,
+    /// Requests that would have reached a host.
+    pub asked: AtomicUsize,
+    /// Switches that are being flipped now.
+    pub busy: AtomicUsize,
+    pub cancelled: AtomicUsize,
+}
+
+impl Stage {
+    /// Lets `slow` and `stuck` go on.
+    pub fn release(&self) {
+        *self.released.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+
+    fn released(&self) -> bool {
+        let released = self.released.lock().unwrap();
+        *self.changed.wait_timeout(released, Duration::from_millis(5)).unwrap().0
+    }
+}
+
+struct Fake(Arc<Stage>);
+
+/// A gate to one pretend server called `lab`.
+pub fn gate(offer: Offer) -> (Arc<Gate>, Arc<Stage>) {
+    let stage = Arc::new(Stage::default());
+    let host = Box::new(Fake(stage.clone()));
+    let gate = Gate {
+        fleet: Fleet::new(vec![Server { name: "lab".to_owned(), host }]),
+        offer,
+        audit: Audit::new(Sink::Nowhere, false),
+        metrics: Arc::new(Metrics::new()),
+        call_timeout: Duration::from_secs(30),
+        cap: 60_000,
+    };
+    (Arc::new(gate), stage)
+}
+
+fn machine(name: &str) -> Machine {
+    Machine {
+        at: MachineRef {
+            id: format!("id-{name}"),
+            name: name.to_owned(),
+            path: format!("/dc/vm/{name}"),
+        },
+        power: PowerState::Off,
+        native_state: "poweredOff".to_owned(),
+        trouble: None,
+        cpus: Some(2),
+        memory_mb: Some(1024),
+        guest_os: None,
+        ip_addresses: Vec::new(),
+        template: false,
+        agent: None,
+        cpu_usage_mhz: None,
+        memory_usage_mb: None,
+        storage_used_bytes: None,
+        question: None,
+    }
+}
+
+impl Machines for Fake {
+    fn list(&self, _: &Call, _: Depth) -> Result<Vec<Machine>> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        Ok(NAMES.iter().map(|name| machine(name)).collect())
+    }
+
+    fn find(&self, _: &Call, wanted: &str) -> Result<Machine> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        let found = NAMES.iter().find(|name| **name == wanted);
+        found.map(|name| machine(name)).ok_or_else(|| {
+            let said = format!("no VM `{}`", jumpvisor::error::quoted(wanted));
+            Error::new(Kind::NotFound, said).hint("Call list_vms to see what there is")
+        })
+    }
+
+    fn find_all(&self, call: &Call, wanted: &[String]) -> Result<Vec<Machine>> {
+        wanted.iter().map(|name| self.find(call, name)).collect()
+    }
+
+    fn detail(&self, call: &Call, wanted: &str) -> Result<MachineDetail> {
+        self.find(call, wanted)?;
+        Err(Error::new(Kind::Network, "the host is away"))
+    }
+}
+
+impl Places for Fake {
+    fn list(&self, _: &Call, kind: PlaceKind) -> Result<Vec<Place>> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        match kind {
+            PlaceKind::Network => Err(Error::new(Kind::Network, "the host is away")),
+            PlaceKind::Cluster => panic!("a defect, on purpose"),
+            _ => Ok(Vec::new()),
+        }
+    }
+}
+
+impl Power for Fake {
+    fn switch(&self, call: &Call, machine: &MachineRef, _: Verb) -> Result<Switched> {
+        let stage = &self.0;
+        stage.busy.fetch_add(1, Ordering::SeqCst);
+        match machine.name.as_str() {
+            "boom" => panic!("a defect, on purpose"),
+            "db" => return Err(Error::new(Kind::Remote, "the host refused").fault("InvalidState")),
+            "slow" | "stuck" => {
+                let mut percent = 0.0;
+                while !stage.released() {
+                    call.progress(percent, "working");
+                    percent += 0.5;
+                    if machine.name == "slow" && call.check().is_err() {
+                        stage.cancelled.fetch_add(1, Ordering::SeqCst);
+                        break;
+                    }
+                }
+            }
+            _ => {}
+        }
+        stage.busy.fetch_sub(1, Ordering::SeqCst);
+        call.check().map(|()| Switched::Done)
+    }
+}
+
+impl Host for Fake {
+    fn status(&self) -> Status {
+        Status {
+            kind: "esxi".to_owned(),
+            address: "lab.test".to_owned(),
+            user: "root".to_owned(),
+            connected: false,
+            version: None,
+            trouble: None,
+            requests: 0,
+            logins: 0,
+            bytes_received: 0,
+            bytes_sent: 0,
+        }
+    }
+
+    fn about(&self, _: &Call) -> Result<About> {
+        Err(Error::new(Kind::Network, "the host is away"))
+    }
+
+    fn check(&self, _: &Call) -> Vec<Check> {
+        Vec::new()
+    }
+
+    fn machines(&self) -> &dyn Machines {
+        self
+    }
+
+    fn places(&self) -> &dyn Places {
+        self
+    }
+
+    fn power(&self) -> Option<&dyn Power> {
+        Some(self)
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        None
+    }
+
+    fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        None
+    }
+
+    fn as_any(&self) -> &dyn std::any::Any {
+        self
+    }
+
+    fn close(&self) {}
+}
