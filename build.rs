@@ -1,16 +1,16 @@
-//! Packs `src/vim/vim25.schema` into two files that the program carries: names and a table.
+//! Packs `src/vim/vim25.schema` into 125 KB that the program carries: a table and all names.
 //!
 //! The schema's own header lines explain its grammar; `src/vim/table.rs` reads what is written here
 //! and is the only other file that knows the layout. Surprising: a member declared `MethodFault` is
 //! stored as `LocalizedMethodFault`, because that is what travels on the wire.
 //!
-//! `vim25.names` is every identifier once, sorted, one after another, deflated. `vim25.table` is, little
-//! endian: nine u16 counts (names, versions, types, members, values, methods, parameters, and two
-//! spare), then
+//! `vim25.packed` is, deflated, the table and behind it every identifier once, sorted, one after
+//! another. The table is, little endian: nine u16 counts (names, versions, types, members, values,
+//! methods, parameters, and two spare; also alone, as `vim25.counts`, for the compiler), then
 //!
 //! | section | one entry | bytes |
 //! |---|---|---|
-//! | starts | offset in `vim25.names` of each 16th name | 4 |
+//! | starts | offset among the names of each 16th name | 4 |
 //! | lengths | length of each name | 1 |
 //! | versions | name, oldest first | 2 |
 //! | types, by name | name, parent, first member or value, count, kind and since | 2 2 2 1 1 |
@@ -110,6 +110,9 @@ struct Schema {
     methods: BTreeMap<(String, String), Method>,
 }
 
+/// Bytes of the nine counts at the beginning of the table.
+const COUNTS: usize = 18;
+
 fn main() -> Result<()> {
     let bare =
         |name: &str| env::var(name).map_err(|_| Problem(format!("cargo did not set {name}")));
@@ -120,8 +123,9 @@ fn main() -> Result<()> {
     let text = fs::read_to_string(&source).map_err(|e| Problem(format!("{SCHEMA}: {e}")))?;
     let schema = read(&text)?;
     let (names, table) = pack(&schema)?;
-    save(&out, "vim25.names", &deflated(names.as_bytes())?)?;
-    save(&out, "vim25.table", &table)
+    save(&out, "vim25.counts", table.get(..COUNTS).unwrap_or_default())?;
+    let all = [table, names.into_bytes()].concat();
+    save(&out, "vim25.packed", &deflated(&all)?)
 }
 
 /// Cargo listens on standard output; the lint that forbids printing is meant for the program.
@@ -130,7 +134,7 @@ fn announce(line: &str) {
     println!("cargo:{line}");
 }
 
-/// Names shrink to a quarter; the program inflates them when it first needs one.
+/// To two fifths; the program inflates it when it first needs a type.
 fn deflated(bytes: &[u8]) -> Result<Vec<u8>> {
     let mut packer = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::best());
     packer.write_all(bytes).map_err(|e| Problem(format!("deflate: {e}")))?;

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use crate::config::names;
+use crate::text::order;
 use crate::text::secret::Secret;
 
 /// Largest env file, in bytes.
@@ -80,9 +81,8 @@ impl Environment {
                 kept.push((name, value.into_string().ok().map(Secret::new)));
             }
         }
-        kept.sort_by(|a, b| a.0.cmp(&b.0));
         Environment {
-            variables: kept,
+            variables: order::by_key(kept, |it| it.0.clone()),
             credentials,
             directory: directory.into(),
             system_file: system_file.into(),
@@ -137,10 +137,8 @@ impl Environment {
         else {
             return Vec::new();
         };
-        let mut all: Vec<String> =
-            entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        all.sort();
-        all
+        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        order::by_key(names.collect(), String::clone)
     }
 }
 

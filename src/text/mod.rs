@@ -5,6 +5,7 @@ pub mod explain;
 pub mod glob;
 pub mod json;
 pub mod nearest;
+pub mod order;
 mod scan;
 pub mod secret;
 pub mod split;

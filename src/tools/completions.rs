@@ -7,6 +7,7 @@ use crate::hv::call::Call;
 use crate::hv::fleet::Fleet;
 use crate::hv::machines::Depth;
 use crate::hv::places::PlaceKind;
+use crate::text::order;
 
 /// What one answer may hold, by the protocol.
 pub const MOST: usize = 100;
@@ -28,9 +29,13 @@ pub fn complete(
         _ => Vec::new(),
     };
     let begun = begun.to_lowercase();
-    let mut fits: Vec<String> =
+    let fits: Vec<String> =
         all.into_iter().filter(|it| it.to_lowercase().contains(&begun)).collect();
-    fits.sort_by_key(|it| (!it.to_lowercase().starts_with(&begun), it.clone()));
+    // Those that begin so come before those that contain it.
+    let mut fits = order::by_key(fits, |it| {
+        let rank = if it.to_lowercase().starts_with(&begun) { '0' } else { '1' };
+        format!("{rank}{it}")
+    });
     fits.dedup();
     let total = fits.len();
     fits.truncate(MOST);

@@ -1,7 +1,7 @@
 //! Types, fields, methods and versions of the API, read straight from the packed schema.
 //!
 //! Handles are indices: copying one is free, and every name lives as long as the program. The
-//! layout of the two files is described in `build.rs`, which writes them. Surprising: a field that
+//! layout is described in `build.rs`, which writes it. Surprising: a field that
 //! VMware declares as `MethodFault` is of type `LocalizedMethodFault` here, as on the wire.
 
 use std::io::Read;
@@ -10,8 +10,8 @@ use std::sync::OnceLock;
 use crate::error::{Error, Result};
 use crate::vim::version::Version;
 
-static PACKED_NAMES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.names"));
-static TABLE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.table"));
+static COUNTS: &[u8; 18] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.counts"));
+static PACKED: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.packed"));
 
 const NONE: u16 = u16::MAX;
 const OPTIONAL: u8 = 0x40;
@@ -20,12 +20,8 @@ const SINCE: u8 = 0x3f;
 
 // ---- layout ----
 
-const fn u16_at(at: usize) -> u16 {
-    u16::from_le_bytes([TABLE[at], TABLE[at + 1]])
-}
-
 const fn count(which: usize) -> usize {
-    u16_at(which * 2) as usize
+    u16::from_le_bytes([COUNTS[which * 2], COUNTS[which * 2 + 1]]) as usize
 }
 
 /// Sizes and places of the sections; worked out by the compiler.
@@ -41,30 +37,42 @@ const MEMBERS_AT: usize = TYPES_AT + TYPES * 8;
 const VALUES_AT: usize = MEMBERS_AT + count(3) * 5;
 const METHODS_AT: usize = VALUES_AT + count(4) * 2;
 const PARAMS_AT: usize = METHODS_AT + METHODS * 12;
-const _: () = assert!(PARAMS_AT + count(6) * 5 == TABLE.len());
+const TABLE_BYTES: usize = PARAMS_AT + count(6) * 5;
+
+/// The schema, inflated when a type is first asked for (300 KB, kept).
+struct Unpacked {
+    table: Vec<u8>,
+    names: String,
+}
+
+fn unpacked() -> &'static Unpacked {
+    static SCHEMA: OnceLock<Unpacked> = OnceLock::new();
+    SCHEMA.get_or_init(|| {
+        let mut table = Vec::with_capacity(TABLE_BYTES * 3);
+        let read = flate2::read::DeflateDecoder::new(PACKED).read_to_end(&mut table);
+        debug_assert!(read.is_ok(), "the build packs what is unpacked here");
+        let names = table.split_off(TABLE_BYTES.min(table.len()));
+        Unpacked { table, names: String::from_utf8(names).unwrap_or_default() }
+    })
+}
+
+fn byte(at: usize) -> u8 {
+    unpacked().table.get(at).copied().unwrap_or(0)
+}
+
+fn u16_at(at: usize) -> u16 {
+    u16::from_le_bytes([byte(at), byte(at + 1)])
+}
 
 /// The text of a name: the nearest start before it, and the lengths between.
 fn name(index: u16) -> &'static str {
     let index = usize::from(index);
     let block = STARTS_AT + index / 16 * 4;
-    let base =
-        u32::from_le_bytes([TABLE[block], TABLE[block + 1], TABLE[block + 2], TABLE[block + 3]])
-            as usize;
-    let between = &TABLE[LENGTHS_AT + index / 16 * 16..LENGTHS_AT + index];
-    let from = base + between.iter().map(|it| usize::from(*it)).sum::<usize>();
-    let upto = from + usize::from(TABLE[LENGTHS_AT + index]);
-    names().get(from..upto).unwrap_or_default()
-}
-
-/// All names, inflated when one is first asked for (200 KB, kept).
-fn names() -> &'static str {
-    static NAMES: OnceLock<String> = OnceLock::new();
-    NAMES.get_or_init(|| {
-        let mut names = String::new();
-        let unpacked = flate2::read::DeflateDecoder::new(PACKED_NAMES).read_to_string(&mut names);
-        debug_assert!(unpacked.is_ok(), "the build packs what it unpacks");
-        names
-    })
+    let base = u32::from_le_bytes([0, 1, 2, 3].map(|it| byte(block + it))) as usize;
+    let between = LENGTHS_AT + index / 16 * 16..LENGTHS_AT + index;
+    let from = base + between.map(|at| usize::from(byte(at))).sum::<usize>();
+    let upto = from + usize::from(byte(LENGTHS_AT + index));
+    unpacked().names.get(from..upto).unwrap_or_default()
 }
 
 /// The first index from `low` to `high` for which `before` is false.
@@ -126,7 +134,7 @@ impl Type {
 
     /// What sort of type it is.
     pub fn kind(self) -> TypeKind {
-        match TABLE[self.at() + 7] >> 6 {
+        match byte(self.at() + 7) >> 6 {
             0 => TypeKind::Primitive,
             1 => TypeKind::Data,
             2 => TypeKind::Enum,
@@ -142,13 +150,13 @@ impl Type {
 
     /// The version that it came with; the schema states none for enums and managed objects.
     pub fn since(self) -> Version {
-        Version::stored(TABLE[self.at() + 7] & SINCE)
+        Version::stored(byte(self.at() + 7) & SINCE)
     }
 
     /// Places of its own members in the section of that sort.
     fn members(self) -> std::ops::Range<usize> {
         let first = usize::from(u16_at(self.at() + 4));
-        first..first + usize::from(TABLE[self.at() + 6])
+        first..first + usize::from(byte(self.at() + 6))
     }
 
     /// The fields (of a managed object: the properties) that this class adds to its parent's.
@@ -226,7 +234,7 @@ pub struct Field {
 
 impl Field {
     fn stored(at: usize, owner: Type) -> Field {
-        let flags = TABLE[at + 4];
+        let flags = byte(at + 4);
         Field {
             name: name(u16_at(at)),
             ty: Type(u16_at(at + 2)),
@@ -273,7 +281,7 @@ impl Method {
     /// Its parameters in wire order, without `_this`.
     pub fn params(self) -> impl Iterator<Item = Field> {
         let first = usize::from(u16_at(self.at() + 4));
-        let all = first..first + usize::from(TABLE[self.at() + 10]);
+        let all = first..first + usize::from(byte(self.at() + 10));
         all.map(move |at| Field::stored(PARAMS_AT + at * 5, self.owner()))
     }
 
@@ -288,7 +296,7 @@ impl Method {
     /// What the work ends with: for a task the type of `info.result`, else as [`Method::returns`].
     pub fn result(self) -> Option<(Type, bool)> {
         let index = u16_at(self.at() + 6);
-        (index != NONE).then(|| (Type(index), TABLE[self.at() + 11] & ARRAY != 0))
+        (index != NONE).then(|| (Type(index), byte(self.at() + 11) & ARRAY != 0))
     }
 
     /// True when the call starts a task and returns at once.
@@ -303,7 +311,7 @@ impl Method {
 
     /// The version that it came with.
     pub fn since(self) -> Version {
-        Version::stored(TABLE[self.at() + 11] & SINCE)
+        Version::stored(byte(self.at() + 11) & SINCE)
     }
 }
 

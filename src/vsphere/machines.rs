@@ -8,6 +8,7 @@ use crate::hv::machines::{Depth, Machines};
 use crate::hv::model::{Machine, MachineDetail, MachineRef, PowerState};
 use crate::text::glob;
 use crate::text::nearest::nearest;
+use crate::text::order;
 use crate::vim::value::{Ref, Value};
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::session::Session;
@@ -56,9 +57,8 @@ impl Machines for Vsphere {
             Depth::Full => FULL,
         };
         let found = scan(&self.session, call, paths, |row| machine(&row))?;
-        let mut machines: Vec<Machine> = found.into_iter().map(|(machine, _)| machine).collect();
-        machines.sort_by(|a, b| (&a.at.name, &a.at.path).cmp(&(&b.at.name, &b.at.path)));
-        Ok(machines)
+        let machines = found.into_iter().map(|(machine, _)| machine).collect();
+        Ok(order::by_key(machines, |it: &Machine| format!("{}\0{}", it.at.name, it.at.path)))
     }
 
     fn find(&self, call: &Call, wanted: &str) -> Result<Machine> {

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::hv::call::Call;
 use crate::hv::places::{Fact, Place, PlaceKind, Places};
+use crate::text::order;
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::tree::{Tree, unescaped};
 use crate::vsphere::{Vsphere, props, tree};
@@ -114,9 +115,8 @@ impl Places for Vsphere {
                 found.push(row);
             }
         })?;
-        let mut places: Vec<Place> = found.iter().map(|row| place(row, kind, &tree)).collect();
-        places.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
-        Ok(places)
+        let places = found.iter().map(|row| place(row, kind, &tree)).collect();
+        Ok(order::by_key(places, |place| format!("{}\0{}", place.name, place.path)))
     }
 }
 

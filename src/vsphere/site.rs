@@ -149,16 +149,16 @@ impl Site {
 
     /// The datastore of this name; else the configured one; else the one with most free space.
     pub fn datastore(&self, wanted: Option<&str>, configured: Option<&str>) -> Result<Store> {
-        let mut usable: Vec<Store> = self.rows.iter().filter_map(|row| self.store(row)).collect();
-        usable.sort_by_key(|store| std::cmp::Reverse(store.free_bytes));
+        let usable = self.rows.iter().filter_map(|row| self.store(row));
         let Some(name) = wanted.or(configured) else {
-            return usable.into_iter().next().ok_or_else(|| {
+            return usable.max_by_key(|store| store.free_bytes).ok_or_else(|| {
                 Error::new(
                     Kind::NotFound,
                     format!("`{}` has no usable datastore", self.compute.name),
                 )
             });
         };
+        let usable: Vec<Store> = usable.collect();
         let names: Vec<String> = usable.iter().map(|store| store.name.clone()).collect();
         let found = usable.into_iter().find(|store| store.name == name || store.at.id == name);
         found.ok_or_else(|| missing("datastore", name, &names))
