@@ -10,7 +10,6 @@
 //!
 //! | section | one entry | bytes |
 //! |---|---|---|
-//! | starts | offset among the names of each 16th name | 4 |
 //! | lengths | length of each name | 1 |
 //! | versions | name, oldest first | 2 |
 //! | types, by name | name, parent, first member or value, count, kind and since | 2 2 2 1 1 |
@@ -401,17 +400,7 @@ impl Packer<'_> {
 
     /// Where each 16th name begins, then how long each is.
     fn lengths(&self) -> Result<Bytes> {
-        let (mut starts, mut lengths, mut at) = (Vec::new(), Vec::new(), 0u32);
-        for (number, name) in self.names.keys().enumerate() {
-            if number % 16 == 0 {
-                starts.extend(at.to_le_bytes());
-            }
-            let length = tiny(name.len(), name)?;
-            lengths.push(length);
-            at += u32::from(length);
-        }
-        starts.extend(lengths);
-        Ok(starts)
+        self.names.keys().map(|name| tiny(name.len(), name)).collect()
     }
 
     fn types(&self) -> Result<(Bytes, Bytes, Bytes)> {

@@ -68,7 +68,47 @@ impl Scanner {
         Scanner { state: State::Text, name, attributes: 0, declared, in_force: 0, here: 0 }
     }
 
-    /// True between tags, where only `<` matters.
+    /// Takes bytes up to the next event; how many, and the event, or none at their end.
+    pub(crate) fn advance(&mut self, bytes: &[u8]) -> (usize, Result<Event>) {
+        let mut at = 0;
+        loop {
+            match self.skip(&bytes[at..]) {
+                Ok(skipped) => at += skipped,
+                Err(error) => return (at, Err(error)),
+            }
+            let Some(byte) = bytes.get(at) else { return (at, Ok(Event::None)) };
+            at += 1;
+            match self.step(*byte) {
+                Ok(Event::None) => {}
+                event => return (at, event),
+            }
+        }
+    }
+
+    /// Passes over bytes that complete nothing, found by a search: several times faster than step
+    /// by step.
+    fn skip(&mut self, ahead: &[u8]) -> Result<usize> {
+        let until = match self.state {
+            State::Text => b'<',
+            State::EndTag => b'>',
+            State::Quoted(quote) => quote,
+            State::Name => return self.take_name(ahead),
+            _ => return Ok(0),
+        };
+        Ok(memchr::memchr(until, ahead).unwrap_or(ahead.len()))
+    }
+
+    fn take_name(&mut self, ahead: &[u8]) -> Result<usize> {
+        let ends = |byte: &u8| matches!(byte, 0..=b' ' | b'>' | b'/' | b'<' | b'"' | b'\'');
+        let taken = ahead.iter().position(ends).unwrap_or(ahead.len());
+        if self.name.len() + taken > NAME {
+            return Err(broken("a name is too long"));
+        }
+        self.name.extend_from_slice(&ahead[..taken]);
+        Ok(taken)
+    }
+
+    /// True between tags.
     pub(crate) fn in_text(&self) -> bool {
         self.state == State::Text
     }

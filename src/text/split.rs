@@ -49,26 +49,19 @@ impl Splitter {
 
     /// Takes the next bytes; after an error the splitter is of no further use.
     pub fn feed(&mut self, bytes: &[u8], sink: Sink) -> Result<()> {
-        let (mut from, mut at) = (0, 0);
-        while at < bytes.len() {
-            if self.scanner.in_text() {
-                let text = bytes[at..].iter().position(|it| *it == b'<');
-                at = text.map_or(bytes.len(), |skip| at + skip);
-                if at == bytes.len() {
-                    break;
-                }
+        let mut ahead = bytes;
+        while !ahead.is_empty() {
+            let (taken, event) = self.scanner.advance(ahead);
+            // The `<` itself belongs to the tag that it begins.
+            let less = matches!(event, Ok(Event::Begin));
+            self.keep(&ahead[..taken - usize::from(less)])?;
+            self.react(event?, sink)?;
+            if less {
+                self.keep(b"<")?;
             }
-            let event = self.scanner.step(bytes[at]);
-            if !matches!(event, Ok(Event::None)) {
-                // The `<` itself belongs to the tag that it begins.
-                let upto = if matches!(event, Ok(Event::Begin)) { at } else { at + 1 };
-                self.keep(&bytes[from..upto])?;
-                from = upto;
-                self.react(event?, sink)?;
-            }
-            at += 1;
+            ahead = &ahead[taken..];
         }
-        self.keep(&bytes[from..])
+        Ok(())
     }
 
     /// The answer without the elements that were handed out.

@@ -20,10 +20,17 @@ const NODES: u32 = 1_000_000;
 
 /// Parses text that a peer sent; DTDs, deep nesting and many attributes are refused.
 pub fn parse(text: &str) -> Result<Document<'_>> {
-    let mut scanner = Scanner::new();
-    for byte in text.bytes() {
-        scanner.step(byte)?;
+    let (mut scanner, mut ahead) = (Scanner::new(), text.as_bytes());
+    while !ahead.is_empty() {
+        let (taken, event) = scanner.advance(ahead);
+        event?;
+        ahead = &ahead[taken..];
     }
+    parse_scanned(text)
+}
+
+/// Parses what a [`Splitter`] handed out: it has been through the same scanner already.
+pub fn parse_scanned(text: &str) -> Result<Document<'_>> {
     let options = ParsingOptions { allow_dtd: false, nodes_limit: NODES, ..Default::default() };
     Document::parse_with_options(text, options).map_err(|e| {
         let why = quoted(&e.to_string());

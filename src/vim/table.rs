@@ -29,8 +29,7 @@ const NAME_COUNT: usize = count(0);
 const VERSIONS: usize = count(1);
 const TYPES: usize = count(2);
 const METHODS: usize = count(5);
-const STARTS_AT: usize = 9 * 2;
-const LENGTHS_AT: usize = STARTS_AT + NAME_COUNT.div_ceil(16) * 4;
+const LENGTHS_AT: usize = COUNTS.len();
 const VERSIONS_AT: usize = LENGTHS_AT + NAME_COUNT;
 const TYPES_AT: usize = VERSIONS_AT + VERSIONS * 2;
 const MEMBERS_AT: usize = TYPES_AT + TYPES * 8;
@@ -43,6 +42,8 @@ const TABLE_BYTES: usize = PARAMS_AT + count(6) * 5;
 struct Unpacked {
     table: Vec<u8>,
     names: String,
+    /// Where each name begins, and the end of the last one.
+    starts: Vec<u32>,
 }
 
 fn unpacked() -> &'static Unpacked {
@@ -52,7 +53,13 @@ fn unpacked() -> &'static Unpacked {
         let read = flate2::read::DeflateDecoder::new(PACKED).read_to_end(&mut table);
         debug_assert!(read.is_ok(), "the build packs what is unpacked here");
         let names = table.split_off(TABLE_BYTES.min(table.len()));
-        Unpacked { table, names: String::from_utf8(names).unwrap_or_default() }
+        let mut starts = vec![0];
+        let lengths = table.get(LENGTHS_AT..LENGTHS_AT + NAME_COUNT).unwrap_or_default();
+        starts.extend(lengths.iter().scan(0, |end, length| {
+            *end += u32::from(*length);
+            Some(*end)
+        }));
+        Unpacked { table, names: String::from_utf8(names).unwrap_or_default(), starts }
     })
 }
 
@@ -61,18 +68,19 @@ fn byte(at: usize) -> u8 {
 }
 
 fn u16_at(at: usize) -> u16 {
-    u16::from_le_bytes([byte(at), byte(at + 1)])
+    match unpacked().table.get(at..at + 2) {
+        Some([low, high]) => u16::from_le_bytes([*low, *high]),
+        _ => 0,
+    }
 }
 
-/// The text of a name: the nearest start before it, and the lengths between.
+/// The text of a name.
 fn name(index: u16) -> &'static str {
-    let index = usize::from(index);
-    let block = STARTS_AT + index / 16 * 4;
-    let base = u32::from_le_bytes([0, 1, 2, 3].map(|it| byte(block + it))) as usize;
-    let between = LENGTHS_AT + index / 16 * 16..LENGTHS_AT + index;
-    let from = base + between.map(|at| usize::from(byte(at))).sum::<usize>();
-    let upto = from + usize::from(byte(LENGTHS_AT + index));
-    unpacked().names.get(from..upto).unwrap_or_default()
+    let (schema, index) = (unpacked(), usize::from(index));
+    match schema.starts.get(index..index + 2) {
+        Some([from, upto]) => schema.names.get(*from as usize..*upto as usize).unwrap_or_default(),
+        _ => "",
+    }
 }
 
 /// The first index from `low` to `high` for which `before` is false.

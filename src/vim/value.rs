@@ -313,6 +313,15 @@ impl Value {
     }
 
     /// The object itself, if it is one.
+    pub fn into_reference(self) -> Option<Ref> {
+        match self {
+            Value::Ref(reference) => Some(reference),
+            Value::Typed(_, inner) => inner.into_reference(),
+            _ => None,
+        }
+    }
+
+    /// The object that this is.
     pub fn into_object(self) -> Option<Object> {
         match self {
             Value::Object(object) => Some(object),

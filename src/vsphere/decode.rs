@@ -192,6 +192,39 @@ fn object(node: Node<'_, '_>, mut to: Object, ty: Type, depth: usize) -> Result<
     Ok(to)
 }
 
+/// An `ObjectContent`: an object, its properties by path, and what of it could not be read.
+pub struct Content {
+    pub at: Ref,
+    pub properties: Vec<(String, Value)>,
+    /// Each a `MissingProperty`.
+    pub missing: Vec<Value>,
+}
+
+/// Reads one element by element instead of by its schema: lists are made of thousands.
+pub fn content(node: Node<'_, '_>) -> Result<Content> {
+    let (mut at, mut properties, mut missing) = (None, Vec::new(), Vec::new());
+    for child in xml::elements(node) {
+        match child.tag_name().name() {
+            "obj" => at = value(child, known("ManagedObject")?, 0)?.into_reference(),
+            "propSet" => {
+                let name = xml::child(child, "name").map(xml::text_of);
+                if let (Some(name), Some(found)) = (name, xml::child(child, "val")) {
+                    properties.push((name, any(found, 0)?));
+                }
+            }
+            "missingSet" => missing.push(value(child, known("MissingProperty")?, 0)?),
+            _ => {}
+        }
+    }
+    let at =
+        at.ok_or_else(|| Error::new(Kind::Remote, "the server sent properties of no object"))?;
+    Ok(Content { at, properties, missing })
+}
+
+fn known(name: &str) -> Result<Type> {
+    Type::find(name).ok_or_else(|| Error::bug(format!("the schema lacks `{name}`")))
+}
+
 /// A value that says itself what it is.
 fn any(node: Node<'_, '_>, depth: usize) -> Result<Value> {
     let is_leaf = node.first_element_child().is_none();
@@ -201,10 +234,11 @@ fn any(node: Node<'_, '_>, depth: usize) -> Result<Value> {
             false => unknown(node, "anyType", depth),
         };
     };
+    if name == "string" && is_leaf {
+        return Ok(Value::Text(xml::text_of(node)));
+    }
     if name == "ManagedObjectReference" {
-        return Type::find("ManagedObject")
-            .map(|ty| reference(node, ty))
-            .ok_or_else(|| Error::bug("the schema lacks `ManagedObject`"));
+        return Ok(reference(node, known("ManagedObject")?));
     }
     if name.starts_with("ArrayOf") && Type::find(name).is_none() {
         return list(node, name, depth);
@@ -222,11 +256,8 @@ fn any(node: Node<'_, '_>, depth: usize) -> Result<Value> {
 
 /// An object of which the schema knows nothing: all of it is kept as XML.
 fn unknown(node: Node<'_, '_>, name: &str, depth: usize) -> Result<Value> {
-    match Type::find("DynamicData") {
-        Some(base) => object(node, Object::foreign(name.to_owned(), base), base, depth),
-        None => Err(Error::bug("the schema lacks `DynamicData`")),
-    }
-    .map(Value::Object)
+    let base = known("DynamicData")?;
+    object(node, Object::foreign(name.to_owned(), base), base, depth).map(Value::Object)
 }
 
 /// `ArrayOfX`: each child element is an item, whatever its name.

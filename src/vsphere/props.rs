@@ -15,6 +15,7 @@ use crate::text::xml;
 use crate::vim::table::{Type, property_path};
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::decode;
+use crate::vsphere::decode::Content;
 use crate::vsphere::live::Live;
 use crate::vsphere::session::Session;
 use crate::web::exchange::{Response, from_io};
@@ -216,8 +217,6 @@ impl Page<'_> {
 
     /// Hands out every `<objects>` element as it comes; what is left of the answer.
     fn split(&mut self, response: Response) -> Result<String> {
-        let content = Type::find("ObjectContent")
-            .ok_or_else(|| Error::bug("no ObjectContent in the schema"))?;
         let mut body = response.body;
         let mut splitter = Splitter::new(&["Envelope", "Body", "*", "returnval", "objects"]);
         let mut chunk = vec![0; 64 << 10];
@@ -228,13 +227,11 @@ impl Page<'_> {
             }
             self.call.check()?;
             splitter.feed(&chunk[..read], &mut |text| {
-                let document = xml::parse(text)?;
+                let document = xml::parse_scanned(text)?;
                 let element =
                     document.descendants().find(|node| node.tag_name().name() == "objects");
-                if let Some(Value::Object(object)) =
-                    element.map(|node| decode::element(node, content)).transpose()?
-                {
-                    (self.take)(row(object)?);
+                if let Some(element) = element {
+                    (self.take)(row(decode::content(element)?)?);
                 }
                 Ok(())
             })?;
@@ -242,26 +239,14 @@ impl Page<'_> {
     }
 }
 
-/// An `ObjectContent` as a row; expired where nothing but `NotAuthenticated` is in it.
-fn row(content: Object) -> Result<Row> {
-    let at = content
-        .reference("obj")
-        .cloned()
-        .ok_or_else(|| Error::new(Kind::Remote, "the server sent properties of no object"))?;
-    let mut values = Vec::new();
-    for property in content.objects("propSet") {
-        if let (Some(name), Some(value)) = (property.text("name"), property.get("val")) {
-            values.push((name.to_owned(), value.clone()));
-        }
-    }
-    let expired = |missing: &Object| {
-        missing
-            .object("fault.fault")
-            .or_else(|| missing.object("fault"))
-            .is_some_and(|it| it.is("NotAuthenticated"))
+/// What was read as a row; expired where nothing but `NotAuthenticated` came.
+fn row(content: Content) -> Result<Row> {
+    let expired = |missing: &Value| {
+        let fault = missing.object("fault.fault").or_else(|| missing.object("fault"));
+        fault.is_some_and(|it| it.is("NotAuthenticated"))
     };
-    if values.is_empty() && content.objects("missingSet").any(expired) {
+    if content.properties.is_empty() && content.missing.iter().any(expired) {
         return Err(Error::new(Kind::Denied, "the session has expired").fault("NotAuthenticated"));
     }
-    Ok(Row { at, values })
+    Ok(Row { at: content.at, values: content.properties })
 }
