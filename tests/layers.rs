@@ -219,10 +219,10 @@ fn dependencies(sections: &str) -> Vec<(usize, String)> {
     for (number, line) in manifest.lines().enumerate() {
         if line.starts_with('[') {
             inside = line.ends_with(sections);
-        } else if let (true, Some((name, _))) = (inside, line.split_once('=')) {
-            if !line.starts_with([' ', '#', ']']) {
-                found.push((number + 1, name.trim().replace('-', "_")));
-            }
+        } else if let (true, Some((name, _))) = (inside, line.split_once('='))
+            && !line.starts_with([' ', '#', ']'])
+        {
+            found.push((number + 1, name.trim().replace('-', "_")));
         }
     }
     assert!(found.len() > 5, "no dependencies in Cargo.toml?");

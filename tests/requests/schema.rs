@@ -383,7 +383,7 @@ fn fits(own: &str, text: &str) -> bool {
         "long" => text.parse::<i64>().is_ok(),
         "float" | "double" => text.parse::<f64>().is_ok(),
         "dateTime" => text.len() >= 19 && text.as_bytes()[10] == b'T',
-        "base64Binary" => text.len() % 4 == 0 && text.bytes().all(|it| it > b' '),
+        "base64Binary" => text.len().is_multiple_of(4) && text.bytes().all(|it| it > b' '),
         _ => true,
     }
 }
