@@ -91,7 +91,7 @@ pub static TOOLS: &[Tool] = &[
 
 const NEW: Arg = Arg::text("snapshot_name", "").required();
 const SNAPSHOT: Arg = Arg::text("snapshot_name", "name, path or id").required();
-const DESCRIPTION: Arg = Arg::text("description", "").or(Default::Text(""));
+const DESCRIPTION: Arg = Arg::text("description", "");
 const MEMORY: Arg = Arg::flag("memory", "also save memory, so that a revert resumes the VM")
     .or(Default::Flag(true));
 const QUIESCE: Arg =
@@ -169,7 +169,7 @@ fn plan_create(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Create>> {
     let targets = batch::targets(ctx, args)?;
     let new = NewSnapshot {
         name: args.text(NEW)?.to_owned(),
-        description: args.text(DESCRIPTION)?.to_owned(),
+        description: args.opt_text(DESCRIPTION).unwrap_or_default().to_owned(),
         memory: args.flag(MEMORY),
         quiesce: args.flag(QUIESCE),
     };

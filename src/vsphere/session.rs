@@ -201,8 +201,7 @@ impl Session {
         let known = Method::find(&this.kind, method).ok_or_else(|| {
             Error::bug(format!("{} has no method {method} in the schema", this.kind))
         })?;
-        let body = encode::call(known, this, args, live.version)
-            .map_err(|error| error.during(method.to_owned()))?;
+        let body = encode::call(known, this, args, live.version)?;
         let envelope = encode::envelope(&body);
         let post = || self.wire.post(live.version, live.cookie.as_ref(), &envelope, silence);
         let response = match post() {

@@ -1,0 +1,9 @@
+//! Answers to our SOAP calls.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../hostile/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::soap_answer(bytes));

@@ -1,0 +1,9 @@
+//! Answers that are cut into objects while they arrive.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../hostile/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::split(bytes));

@@ -1,0 +1,223 @@
+//! Broken and hostile input, always the same: goldens and written answers, mutated by fixed seeds.
+//!
+//! Whatever is fed in, there is an answer or an error, soon and in little memory; never a panic.
+//! The functions in `targets.rs` are shared with `tests/fuzz`, which looks further and longer.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod targets;
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// Longest that one input may take, in a debug build on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Most memory that this process may ever have needed.
+const MOST_MEMORY: usize = 300 << 20;
+
+/// What tends to matter somewhere.
+#[rustfmt::skip]
+const WORDS: &[&str] = &[
+    "<", ">", "</", "/>", "&", "&lt;", "&#0;", "&#x110000;", "<!--", "-->", "<![CDATA[", "]]>",
+    "<!DOCTYPE a [<!ENTITY b \"c\">]>", "<?", "?>", "\"", "'", "=", "\0", "\u{feff}", "\u{202e}",
+    "9223372036854775807", "-9223372036854775808", "99999999999999999999", "-1", "0", "1e400", "NaN",
+    "0.5", "true", "null", "{", "}", "[", "]", ":", ",", "\\u0000", "\\ud800", "\\", "\n", "\r", "#",
+    " xsi:nil=\"true\"", " xsi:type=\"VirtualDisk\"", " xsi:type=\"xsd:long\"",
+    " xsi:type=\"ArrayOfInt\"", " xsi:type=\"NewInTwelve\"", " xsi:type=\"TaskInfo\"",
+    " type=\"VirtualMachine\"", " xmlns=\"urn:other\"", "<objects>", "</objects>", "<returnval>",
+    "<Fault>", "</e:Body>", "ESXI_HOST=", "ESXI_PASS_1=", "export ", "VCENTER_HOST=a:0\n",
+];
+
+struct Random(u64);
+
+impl Random {
+    fn seeded(seed: u64) -> Random {
+        Random(seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound.max(1) as u64) as usize
+    }
+}
+
+/// A few changes of the kinds that parsers trip over.
+fn mutated(document: &[u8], random: &mut Random) -> Vec<u8> {
+    let mut bytes = document.to_vec();
+    for _ in 0..1 + random.below(4) {
+        let (a, b) = (random.below(bytes.len() + 1), random.below(bytes.len() + 1));
+        let (from, until) = (a.min(b), a.max(b).min(a.min(b) + 200));
+        match random.below(8) {
+            0 if !bytes.is_empty() => {
+                let at = from.min(bytes.len() - 1);
+                bytes[at] ^= 1 << random.below(8);
+            }
+            1 => drop(bytes.drain(from..until)),
+            2 => {
+                let copy = bytes[from..until].repeat(1 + random.below(3));
+                bytes.splice(until..until, copy).for_each(drop);
+            }
+            3 if random.below(4) == 0 => bytes.truncate(until),
+            4 | 5 => {
+                let word = WORDS[random.below(WORDS.len())].bytes();
+                bytes.splice(from..from, word).for_each(drop);
+            }
+            // The text between two tags, where numbers and enums stand.
+            _ => {
+                let Some(start) = bytes[from..].iter().position(|it| *it == b'>') else { continue };
+                let start = from + start + 1;
+                let end = bytes[start..].iter().position(|it| *it == b'<');
+                let word = WORDS[random.below(WORDS.len())].bytes();
+                bytes.splice(start..start + end.unwrap_or(0), word).for_each(drop);
+            }
+        }
+    }
+    bytes
+}
+
+/// Feeds `count` mutations of the documents, and the documents themselves, to a target.
+fn feed(documents: &[(String, Vec<u8>)], count: u64, target: fn(&[u8])) {
+    let started = Instant::now();
+    let mut slowest = (Duration::ZERO, String::new());
+    let mut one = |what: String, bytes: &[u8]| {
+        let began = Instant::now();
+        let ended = catch_unwind(AssertUnwindSafe(|| target(bytes)));
+        assert!(ended.is_ok(), "{what}: {}", String::from_utf8_lossy(bytes));
+        slowest = std::mem::take(&mut slowest).max((began.elapsed(), what));
+    };
+    for (name, document) in documents {
+        one(name.clone(), document);
+    }
+    // For a longer look: ROUNDS=100 cargo test --release --test hostile
+    let rounds = std::env::var("ROUNDS").ok().and_then(|it| it.parse().ok()).unwrap_or(1);
+    let count: u64 = count * rounds;
+    for seed in 0..count {
+        let mut random = Random::seeded(seed);
+        let (name, document) = &documents[random.below(documents.len())];
+        one(format!("{name}, seed {seed}"), &mutated(document, &mut random));
+    }
+    let memory = peak_memory();
+    println!("{count} in {:?}, slowest {slowest:?}, {} MB", started.elapsed(), memory >> 20);
+    assert!(slowest.0 < PATIENCE, "{slowest:?}");
+    assert!(memory < MOST_MEMORY, "{} MB were needed", memory >> 20);
+}
+
+fn peak_memory() -> usize {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() << 10
+}
+
+fn folder(below: &str) -> Vec<(String, Vec<u8>)> {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join(below);
+    let mut all: Vec<(String, Vec<u8>)> = fs::read_dir(&root)
+        .expect(below)
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into(), fs::read(&path).unwrap()))
+        .collect();
+    all.sort();
+    assert!(!all.is_empty(), "{below} is empty");
+    all
+}
+
+/// The written answers; `as_method` is what stands for `Any` in their names.
+fn answers(as_method: &str) -> Vec<(String, Vec<u8>)> {
+    let put = |bytes: Vec<u8>| {
+        String::from_utf8(bytes).unwrap().replace("AnyResponse", as_method).into_bytes()
+    };
+    folder("hostile/answers").into_iter().map(|(name, it)| (name, put(it))).collect()
+}
+
+#[test]
+fn answers_to_our_calls() {
+    feed(&answers("RetrievePropertiesExResponse"), 800, targets::soap_answer);
+}
+
+#[test]
+fn answers_that_are_cut_while_they_arrive() {
+    feed(&answers("RetrievePropertiesExResponse"), 300, targets::split);
+}
+
+#[test]
+fn objects_that_are_read_and_sent_again() {
+    let goldens = folder("golden/soap");
+    assert_eq!(goldens.len(), 53);
+    feed(&goldens, 2000, targets::soap_request);
+}
+
+#[test]
+fn inventories_below_every_tool() {
+    feed(&answers("AnyResponse"), 100, targets::inventory);
+}
+
+#[test]
+fn json_from_clients() {
+    let written = [
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"list_vms","arguments":{}}}"#,
+        r#"{"name":"web","cpu":"4","memory_mb":4096,"order":["disk","cdrom"],"power_on":true}"#,
+        r#"{"names":["web*","db"],"snapshot_name":"before é \"update\"","memory":null,"x":1.5e3}"#,
+        r#"[[[[1,-2,3.25,"\u00e9\ud83d\ude00\n",{"a":{"b":[]}}]]],false]"#,
+    ];
+    let documents: Vec<_> =
+        written.iter().map(|it| (it[..20].to_owned(), it.as_bytes().to_vec())).collect();
+    feed(&documents, 4000, targets::json);
+}
+
+#[test]
+fn env_files() {
+    let written = [
+        "ESXI_HOST=esx1.example.com\nESXI_USER=root\nESXI_PASS='hunter2 # no'\n# comment\n",
+        "export VCENTER_HOST=\"vc:8443\"\nVCENTER_USER=a@b\nVCENTER_PASSWORD=x\\n\"y\nLOG_LEVEL=DEBUG\n",
+        "ESXI_HOST_1=a\r\nESXI_USER_1=b\r\nESXI_PASS_1=c\r\nESXI_HOST_2=d\r\nCALL_TIMEOUT=5m\r\n",
+        "ESXI_HOST=[::1]:443\nESXI_FINGERPRINT=AA:BB\nREAD_ONLY=yes\nMAX_ANSWER_BYTES=99999999999\n",
+    ];
+    let documents: Vec<_> =
+        written.iter().map(|it| (it[..12].to_owned(), it.as_bytes().to_vec())).collect();
+    feed(&documents, 800, targets::envfile);
+}
+
+/// Shapes that are legal, or nearly, and cost a careless reader all of its time or memory.
+#[test]
+fn shapes_that_explode() {
+    let envelope = |inside: String| {
+        format!(
+            "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>\
+             <RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval>{inside}</returnval>\
+             </RetrievePropertiesExResponse></e:Body></e:Envelope>"
+        )
+    };
+    let attributes: String = (0..20_000).map(|it| format!(" a{it}='1'")).collect();
+    let spaces: String = (0..5_000).map(|it| format!("<n xmlns:a{it}='u:{it}'>")).collect();
+    let lol: String =
+        (1..40).map(|it| format!("<!ENTITY l{it} \"&l{};&l{};\">", it - 1, it - 1)).collect();
+    let shapes = [
+        ("depth", envelope("<a>".repeat(200_000))),
+        ("closed depth", envelope("<a>".repeat(50_000) + &"</a>".repeat(50_000))),
+        ("attributes", envelope(format!("<objects{attributes}/>"))),
+        ("namespaces", envelope(spaces)),
+        (
+            "entities",
+            format!("<!DOCTYPE a [<!ENTITY l0 \"lol\">{lol}]>{}", envelope("&l39;".into())),
+        ),
+        ("one long text", envelope("x".repeat(400_000))),
+        ("one long name", format!("<{}/>", "n".repeat(400_000))),
+        ("many objects", envelope("<objects><obj type=\"Folder\">f</obj></objects>".repeat(500))),
+        ("deep JSON", "[".repeat(400_000)),
+        ("closed deep JSON", "[".repeat(100_000) + &"]".repeat(100_000)),
+        ("deep argument", format!("{{\"name\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000))),
+        ("many settings", "ESXI_HOST=a\n".repeat(30_000)),
+        ("many mistakes", "=\n".repeat(100_000)),
+    ];
+    let all: [fn(&[u8]); 5] =
+        [targets::soap_answer, targets::split, targets::inventory, targets::json, targets::envfile];
+    for target in all {
+        let documents: Vec<_> =
+            shapes.iter().map(|(name, it)| ((*name).to_owned(), it.clone().into_bytes())).collect();
+        feed(&documents, 0, target);
+    }
+}

@@ -1,0 +1,296 @@
+//! Every request that the tools make, judged by the schema at the oldest and the newest version,
+//! and the number of round trips that each tool takes.
+//!
+//! Each tool is driven through the gate against the public simulator, as an ESXi host and as a
+//! vCenter. A tool without a line in [`CALLS`] fails; so does one that takes more round trips than
+//! `tests/golden/round_trips.txt` says (`UPDATE=1 cargo test --test requests` rewrites it).
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod schema;
+mod simulator;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use jumpvisor::hv::call::Cancel;
+use jumpvisor::text::json::{self, Value};
+use jumpvisor::tools;
+use jumpvisor::tools::run::{Caller, Gate, Outcome};
+
+use schema::Schema;
+use simulator::{Ear, Simulator};
+
+const OLDEST: &str = "6.5";
+const NEWEST: &str = "9.1.1.0";
+
+/// Tool and arguments, in an order that makes sense; the first line of a tool that succeeds is the
+/// one that is counted. `{a}`, `{b}` are machines that run, with tools; `{dc}` is the folder of
+/// machines. `?` before a line makes the machines ask a question. Behind `!` stands what a call
+/// says that must fail; where it must fail only with one model or version, that stands first.
+const CALLS: &str = r#"
+list_servers {}
+list_vms {}
+list_vms {"name":"*0","power_state":"on","folder":"{dc}","limit":1,"response_format":"detailed"}
+get_vm_info {"name":"{a}"}
+list_snapshots {"name":"{a}"}
+create_snapshot {"name":"{a}","snapshot_name":"one"}
+create_snapshot {"names":["{a}","{b}"],"snapshot_name":"two","description":"a <b>","memory":false,"quiesce":true}
+list_snapshots {"name":"{a}"}
+rename_snapshot {"name":"{a}","snapshot_name":"one","new_name":"uno"}
+rename_snapshot {"name":"{a}","snapshot_name":"one","new_description":"first & last"}
+revert_to_snapshot {"name":"{a}","snapshot_name":"one"}
+revert_to_current_snapshot {"name":"{a}"}
+clone_vm {"template_name":"{a}","new_name":"linked","linked":true} !esx makes no linked clones
+delete_snapshot {"name":"{a}","snapshot_name":"one/two","remove_children":true}
+delete_all_snapshots {"name":"{a}"}
+delete_all_snapshots {"name":"{a}"}
+power_off {"name":"{a}"}
+power_off {"name":"{a}"}
+power_on {"name":"{a}"}
+power_on {"names":["{a}","{b}"]}
+reset_vm {"name":"{b}"}
+suspend_vm {"name":"{b}"}
+power_on {"name":"{b}"}
+reboot_guest {"name":"{b}"}
+standby_guest {"name":"{b}"}
+power_on {"name":"{b}"}
+shutdown_guest {"names":["{b}"]}
+answer_vm_question {"name":"{a}"}
+? answer_vm_question {"name":"{a}"}
+? answer_vm_question {"name":"{a}","choice":"I copied it"}
+? power_off {"name":"{a}"} ! Answer with answer_vm_question
+create_vm {"name":"plain"}
+create_vm {"name":"iso","iso_path":"iso/install.iso","iso_datastore":"LocalDS_0"}
+create_vm {"name":"tpm","firmware":"efi","tpm":true} !6.5 CreateVM_Task: config.deviceChange[5].device: the type VirtualTPM came with version 6.7
+create_vm {"name":"rich","cpu":4,"memory_mb":512,"disk_gb":1,"datastore":"LocalDS_0","network":"VM Network","guest_id":"debian10_64Guest","firmware":"efi","secure_boot":true}
+reconfigure_vm {"name":"plain","cpu":4,"memory_mb":2048,"annotation":"x < y","nested_virtualization":true,"cpu_hot_add":true,"memory_hot_add":true}
+set_boot_order {"name":"plain","order":["cdrom","disk","network"]}
+set_boot_order {"name":"rich","order":["disk"]}
+rename_vm {"name":"rich","new_name":"poor"}
+clone_vm {"template_name":"plain","new_name":"copy","power_on":true}
+power_off {"names":["copy"]}
+unregister_vm {"name":"poor"}
+register_vm {"path":"[LocalDS_0] rich/rich.vmx"}
+delete_vm {"name":"copy"}
+delete_vm {"name":"plain","dry_run":true}
+delete_vm {"name":"plain"}
+delete_vm {"name":"plain"} ! no VM
+get_metrics {}
+"#;
+
+/// Requests that open a session or a view; both are made once and then kept.
+const SET_UP: &[&str] = &["RetrieveServiceContent", "Login", "Logout", "CreateContainerView"];
+
+fn schema() -> Schema {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/vim/vim25.schema");
+    Schema::read(&fs::read_to_string(path).unwrap())
+}
+
+/// What a drive has found: mistakes, and the round trips of each tool.
+#[derive(Default)]
+struct Found {
+    wrong: Vec<String>,
+    trips: BTreeMap<&'static str, usize>,
+    methods: BTreeSet<String>,
+}
+
+fn drive(schema: &Schema, model: &str, claimed: &'static str) -> Found {
+    let simulator = Simulator::start(model);
+    let (gate, ear) = simulator.gate(claimed);
+    let (a, b, dc) = match model {
+        "esx" => ("ha-host_VM0", "ha-host_VM1", "ha-datacenter/vm"),
+        _ => ("DC0_H0_VM0", "DC0_H0_VM1", "DC0/vm"),
+    };
+    let mut found = Found::default();
+    for line in CALLS.trim().lines() {
+        let line = line.replace("{a}", a).replace("{b}", b).replace("{dc}", dc);
+        let (call, refusal) = line.split_once(" !").unwrap_or((&line, "never "));
+        let (place, said) = refusal.split_once(' ').unwrap();
+        let refusal = Some(said).filter(|_| ["", model, claimed].contains(&place));
+        ear.ask(call.starts_with("? "));
+        let (name, args) = call.trim_start_matches("? ").split_once(' ').unwrap();
+        let (_, tool) = tools::find(name).unwrap_or_else(|| panic!("no tool {name}"));
+        let place = format!("{model} {claimed} {call}");
+        let said = ask(&gate, name, args);
+        let done = said.is_ok();
+        match (said, refusal) {
+            (Ok(()), None) => {}
+            (Err(error), Some(part)) if error.contains(part) => {}
+            (Ok(()), Some(part)) => found.wrong.push(format!("{place}: did not say `{part}`")),
+            (Err(error), _) => found.wrong.push(format!("{place}: {error}")),
+        }
+        let trips = hear(schema, &ear, claimed, &place, &mut found);
+        if done {
+            found.trips.entry(tool.name).or_insert(trips);
+        }
+    }
+    gate.fleet.close();
+    hear(schema, &ear, claimed, &format!("{model} {claimed} the end"), &mut found);
+    found
+}
+
+fn ask(gate: &Gate, name: &str, args: &str) -> Result<(), String> {
+    let Ok(Value::Object(args)) = json::parse(args) else { panic!("not an object: {args}") };
+    let caller = Caller { user: "test".to_owned(), cancel: Cancel::default(), watcher: None };
+    match gate.call(name, args, caller) {
+        Outcome::Answer(_) => Ok(()),
+        Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error.to_string()),
+    }
+}
+
+/// Judges what went over the wire; the number of requests beside those of the set-up.
+fn hear(schema: &Schema, ear: &Ear, claimed: &str, place: &str, found: &mut Found) -> usize {
+    let mut count = 0;
+    for heard in ear.take() {
+        if heard.action != format!("\"urn:vim25/{claimed}\"") {
+            found.wrong.push(format!("{place}: SOAPAction is {}", heard.action));
+        }
+        for what in schema.judge(&heard.body, claimed) {
+            found.wrong.push(format!("{place}: {what}"));
+        }
+        let method = method(&heard.body);
+        count += usize::from(!SET_UP.contains(&method.as_str()));
+        found.methods.insert(method);
+    }
+    count
+}
+
+fn method(body: &str) -> String {
+    let document = roxmltree::Document::parse(body).unwrap();
+    let call = document.descendants().find(|it| it.tag_name().namespace() == Some("urn:vim25"));
+    call.map(|it| it.tag_name().name().to_owned()).unwrap_or_default()
+}
+
+fn drive_both(claimed: &'static str) -> (Found, Found) {
+    let schema = schema();
+    let (esx, vpx) = std::thread::scope(|scope| {
+        let esx = scope.spawn(|| drive(&schema, "esx", claimed));
+        let vpx = scope.spawn(|| drive(&schema, "vpx", claimed));
+        (esx.join().unwrap(), vpx.join().unwrap())
+    });
+    let wrong: Vec<&str> = esx.wrong.iter().chain(&vpx.wrong).map(String::as_str).collect();
+    println!("{claimed}: {:?}", esx.methods.union(&vpx.methods).collect::<Vec<_>>());
+    assert!(
+        wrong.is_empty(),
+        "\n{} requests or calls are wrong:\n{}\n",
+        wrong.len(),
+        wrong.join("\n")
+    );
+    (esx, vpx)
+}
+
+#[test]
+fn every_request_suits_the_oldest_version() {
+    drive_both(OLDEST);
+}
+
+#[test]
+fn every_request_suits_the_newest_version_in_no_more_round_trips() {
+    let (esx, vpx) = drive_both(NEWEST);
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/round_trips.txt");
+    let mut now = String::from("# tool, requests to an ESXi host, to a vCenter\n");
+    for (name, count) in &esx.trips {
+        now.push_str(&format!("{name} {count} {}\n", vpx.trips[name]));
+    }
+    if std::env::var_os("UPDATE").is_some() {
+        fs::write(&path, &now).unwrap();
+    }
+    let agreed = fs::read_to_string(&path).expect("tests/golden/round_trips.txt");
+    let read = |text: &str| -> BTreeMap<String, Vec<usize>> {
+        let rows = text.lines().filter(|line| !line.starts_with('#'));
+        rows.map(|line| {
+            let mut cells = line.split(' ').map(str::to_owned);
+            (cells.next().unwrap(), cells.map(|it| it.parse().unwrap()).collect())
+        })
+        .collect()
+    };
+    let (agreed, now) = (read(&agreed), read(&now));
+    let mut wrong = Vec::new();
+    for (name, counts) in &now {
+        match agreed.get(name) {
+            None => wrong.push(format!("{name} takes {counts:?}, nothing was agreed on")),
+            Some(old) if old.iter().zip(counts).any(|(old, now)| now > old) => {
+                wrong.push(format!("{name} takes {counts:?} round trips, {old:?} were agreed on"));
+            }
+            Some(old) if old != counts => println!("{name} takes only {counts:?} now, not {old:?}"),
+            Some(_) => {}
+        }
+    }
+    wrong.extend(
+        agreed.keys().filter(|it| !now.contains_key(*it)).map(|it| format!("{it} is gone")),
+    );
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_tool_is_driven() {
+    let driven: BTreeSet<&str> =
+        CALLS.trim().lines().filter_map(|line| line.split(' ').next()).collect();
+    let missing: Vec<&str> =
+        tools::all().map(|(_, tool)| tool.name).filter(|name| !driven.contains(name)).collect();
+    assert!(missing.is_empty(), "no line in CALLS for {missing:?}");
+}
+
+/// The judge itself: each kind of mistake, made on purpose.
+#[test]
+fn the_judge_finds_what_a_host_would_refuse() {
+    let schema = schema();
+    let judge = |version: &str, this: &str, call: &str, inside: &str| {
+        let request = format!(
+            "<s:Envelope xmlns:s='http://schemas.xmlsoap.org/soap/envelope/' \
+             xmlns:i='http://www.w3.org/2001/XMLSchema-instance' \
+             xmlns:x='http://www.w3.org/2001/XMLSchema'><s:Body><{call} xmlns='urn:vim25'>\
+             <_this type='{this}'>1</_this>{inside}</{call}></s:Body></s:Envelope>"
+        );
+        schema.judge(&request, version).join("; ")
+    };
+    let spec = |inside: &str| {
+        let inside = format!("<spec>{inside}</spec>");
+        judge("6.5", "VirtualMachine", "ReconfigVM_Task", &inside)
+    };
+    assert_eq!(spec("<name>a</name><memoryMB>5</memoryMB>"), "");
+    for (inside, said) in [
+        ("<memoryMB>5</memoryMB><name>a</name>", "name: comes after memoryMB"),
+        ("<name>a</name><name>b</name>", "comes twice"),
+        ("<nome>a</nome>", "nome: unknown"),
+        ("<memoryMB>5.5</memoryMB>", "`5.5` is no long"),
+        ("<sevEnabled>true</sevEnabled>", "since 7.0.1.0"),
+        ("<extraConfig><key>a</key><value>b</value></extraConfig>", "anyType without"),
+        ("<files i:type='VirtualDisk'/>", "a VirtualDisk where a VirtualMachineFileInfo"),
+        ("<deviceChange><operation>add</operation></deviceChange>", "device is required"),
+        (
+            "<cpuAllocation><shares><shares>1</shares><level>fast</level></shares></cpuAllocation>",
+            "`fast` is no SharesLevel",
+        ),
+        (
+            "<deviceChange><device><key>1</key><capacityInKB>1</capacityInKB></device></deviceChange>",
+            "capacityInKB: unknown",
+        ),
+        ("<name xmlns=''>a</name>", "not of urn:vim25"),
+        (
+            "<extraConfig><key>a</key><value i:type='string'>b</value></extraConfig>",
+            "in namespace `urn:vim25`",
+        ),
+    ] {
+        let found = spec(inside);
+        assert!(found.contains(said), "{inside}: {found}");
+    }
+    let paths = "<specSet><propSet><type>VirtualMachine</type><pathSet>config.sevEnabled</pathSet>\
+                 </propSet><objectSet><obj type='VirtualMachine'>1</obj></objectSet></specSet>\
+                 <options/>";
+    let query = |version| judge(version, "PropertyCollector", "RetrievePropertiesEx", paths);
+    assert!(query("6.5").contains("has no config.sevEnabled"), "{}", query("6.5"));
+    assert_eq!(query("9.1.1.0"), "");
+    assert!(judge("6.5", "HostSystem", "PowerOnVM_Task", "").contains("has no such method"));
+    assert!(
+        judge(
+            "6.5",
+            "VirtualMachine",
+            "RevertToCurrentSnapshot_Task",
+            "<host type='Folder'>1</host>"
+        )
+        .contains("is no HostSystem")
+    );
+}
