@@ -22,12 +22,15 @@ pub struct Plan<T> {
     pub data: T,
 }
 
+/// What is done once the plan stands.
+type Act<'a> = Box<dyn FnOnce(&Ctx<'a>) -> Result<Reply> + 'a>;
+
 /// A plan with its deed attached.
 pub struct Ready<'a> {
     pub steps: Vec<String>,
     pub losses: Vec<String>,
     pub seen: String,
-    pub act: Box<dyn FnOnce(&Ctx<'a>) -> Result<Reply> + 'a>,
+    pub act: Act<'a>,
 }
 
 impl<T> Plan<T> {

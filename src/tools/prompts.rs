@@ -70,7 +70,7 @@ pub static PROMPTS: &[Prompt] = &[
 /// The prompts that make sense with what is offered.
 pub fn offered(offer: &Offer) -> impl Iterator<Item = &'static Prompt> + '_ {
     let has = |name: &&str| find(name).is_some_and(|(family, tool)| offer.has(family, tool));
-    PROMPTS.iter().filter(move |prompt| prompt.needs.iter().all(|name| has(name)))
+    PROMPTS.iter().filter(move |prompt| prompt.needs.iter().all(&has))
 }
 
 /// The text of a prompt with its arguments filled in.

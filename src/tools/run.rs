@@ -34,11 +34,14 @@ pub struct Gate {
     pub cap: usize,
 }
 
+/// Somebody who is told how far long work has come.
+pub type Watcher = Arc<dyn Fn(&Progress) + Send + Sync>;
+
 /// Who calls, and how the call is watched.
 pub struct Caller {
     pub user: String,
     pub cancel: Cancel,
-    pub watcher: Option<Arc<dyn Fn(&Progress) + Send + Sync>>,
+    pub watcher: Option<Watcher>,
 }
 
 /// How a call ended.

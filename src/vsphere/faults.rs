@@ -48,7 +48,11 @@ static TABLE: &[Row] = &[
     Row("InvalidState", Kind::Conflict, ""),
     Row("LimitExceeded", Kind::Busy, ""),
     Row("ManagedObjectNotFound", Kind::NotFound, "It was deleted or registered anew; list again"),
-    Row("MethodNotFound", Kind::Unsupported, "This server does not know the operation; it may be too old for it, or need vCenter"),
+    Row(
+        "MethodNotFound",
+        Kind::Unsupported,
+        "This server does not know the operation; it may be too old for it, or need vCenter",
+    ),
     Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
     Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
     Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
