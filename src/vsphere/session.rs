@@ -5,7 +5,7 @@
 //! after five; and `NotAuthenticated` is raised before a call is carried out, so replaying that
 //! call is safe, while replaying after a broken connection is not.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,11 +58,29 @@ pub struct Shown {
     pub trouble: Option<String>,
 }
 
-/// When the session was last used; the janitor waits on it.
+/// When the session was last used, and by how many it is now; the janitor waits on it.
 #[derive(Default)]
 struct Pulse {
     last: Mutex<Option<Instant>>,
+    under_way: AtomicUsize,
     ended: Condvar,
+}
+
+/// Work that uses the session, which is not idle before this is dropped.
+struct InUse<'a>(&'a Pulse);
+
+impl<'a> InUse<'a> {
+    fn new(pulse: &'a Pulse) -> InUse<'a> {
+        pulse.under_way.fetch_add(1, Ordering::SeqCst);
+        InUse(pulse)
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.last) = Some(Instant::now());
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Session {
@@ -146,6 +164,7 @@ impl Session {
         call: &Call,
         mut work: impl FnMut(&Live) -> Result<T>,
     ) -> Result<T> {
+        let _in_use = InUse::new(&self.pulse);
         let live = self.live(call)?;
         match work(&live) {
             Err(error) if faults::is_expired(&error) => {
@@ -285,7 +304,8 @@ impl Session {
         let watch = move || {
             loop {
                 let last = lock(&pulse.last);
-                let since = last.map_or(Duration::ZERO, |at| at.elapsed());
+                let in_use = pulse.under_way.load(Ordering::SeqCst) > 0;
+                let since = last.filter(|_| !in_use).map_or(Duration::ZERO, |at| at.elapsed());
                 let left = idle.saturating_sub(since);
                 if !left.is_zero() {
                     drop(pulse.ended.wait_timeout(last, left));
@@ -295,7 +315,7 @@ impl Session {
                     return;
                 }
                 let unused = lock(&pulse.last).is_none_or(|at| at.elapsed() >= idle);
-                if unused {
+                if unused && pulse.under_way.load(Ordering::SeqCst) == 0 {
                     log::info!("the session was not used for {idle:?}; logging out");
                     session.close();
                     return;
