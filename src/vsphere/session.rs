@@ -196,8 +196,29 @@ impl Session {
         method: &str,
         args: &Object,
     ) -> Result<Option<Value>> {
-        let (method, response) = self.send(call, live, this, method, args, None)?;
-        self.answer(live, method, response)
+        self.ask(call, live, this, method, args, None)
+    }
+
+    /// As [`Session::invoke`], with a longer wait for the peer. A reading call whose answer breaks
+    /// off is made once more.
+    pub fn ask(
+        &self,
+        call: &Call,
+        live: &Live,
+        this: &Ref,
+        method: &str,
+        args: &Object,
+        silence: Option<Duration>,
+    ) -> Result<Option<Value>> {
+        let (known, response) = self.send(call, live, this, method, args, silence)?;
+        match self.answer(live, known, response) {
+            Err(error) if error.kind() == Kind::Network && is_read(method) => {
+                log::info!("{error}; trying once more");
+                let (known, response) = self.send(call, live, this, method, args, silence)?;
+                self.answer(live, known, response)
+            }
+            result => result,
+        }
     }
 
     /// Sends a call and gives the answer unread.
@@ -227,7 +248,8 @@ impl Session {
         let response = match post() {
             // Nothing of it reached the server, or it only reads: a second try harms nobody.
             Err(error)
-                if error.kind() == Kind::Network && (was_not_sent(&error) || is_read(method)) =>
+                if error.kind() == Kind::Network
+                    && (was_not_sent(&error) || is_repeatable(method)) =>
             {
                 call.check()?;
                 log::info!("{method}: {error}; trying once more");
@@ -329,6 +351,11 @@ impl Session {
             log::warn!("no thread to end idle sessions: {error}");
         }
     }
+}
+
+/// Reading methods but for the one whose argument, a token, counts only once.
+fn is_repeatable(method: &str) -> bool {
+    is_read(method) && method != "ContinueRetrievePropertiesEx"
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
