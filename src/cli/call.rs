@@ -1,29 +1,47 @@
 //! `jumpvisor call`: one tool, from a shell.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use crate::cli::{CallCommand, print};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::hv::call::Cancel;
 use crate::text::json;
 use crate::text::json::{Object, Value};
-use crate::tools::args::Kind;
-use crate::tools::find;
+use crate::tools::args;
 use crate::tools::reply::Shown;
 use crate::tools::run::{Caller, Gate, Outcome, error_object};
+use crate::tools::{Effect, find};
+
+/// How long a stopped call that only reads may still take to end by itself.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Calls the tool and prints its answer; the exit status says how it ended.
 pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
     let arguments = arguments(&command.tool, &command.args)?;
     let cancel = Cancel::default();
-    let on_end = cancel.clone();
-    crate::app::on_signal(move |_| on_end.cancel())?;
+    let (done, ended) = std::sync::mpsc::channel();
+    let (on_end, stopped) = (cancel.clone(), done.clone());
+    crate::app::on_signal(move |_| {
+        on_end.cancel();
+        let _ = stopped.send(None);
+    })?;
     let watcher = (!command.json).then(|| {
         let watcher: Arc<dyn Fn(&_) + Send + Sync> = Arc::new(print::bar);
         watcher
     });
     let caller = Caller { user: crate::app::user(), cancel, watcher };
-    let outcome = gate.call(&command.tool, arguments, caller);
+    let (worker, tool) = (gate.clone(), command.tool.clone());
+    std::thread::spawn(move || {
+        let called = catch_unwind(AssertUnwindSafe(|| worker.call(&tool, arguments, caller)));
+        let _ = done.send(Some(called.unwrap_or_else(|_| Outcome::Failed {
+            error: Error::bug("a defect of jumpvisor ended this call"),
+            correlation: String::new(),
+        })));
+    });
+    let outcome = outcome(&command.tool, &ended);
     print::end_bar();
     let status = match outcome {
         Outcome::Answer(shown) => {
@@ -36,6 +54,23 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
     };
     crate::cli::serve::end_sessions(gate);
     Ok(status)
+}
+
+/// How the call ends. After a signal a call that changes something is seen to its end, because it
+/// stops its tasks and cleans up; one that only reads is left where it hangs.
+fn outcome(tool: &str, ended: &Receiver<Option<Outcome>>) -> Outcome {
+    let reads = find(tool).is_none_or(|(_, tool)| tool.effect == Effect::Reads);
+    let mut next = ended.recv().ok();
+    if matches!(next, Some(None)) {
+        next = match reads {
+            true => ended.recv_timeout(GRACE).ok(),
+            false => ended.recv().ok(),
+        };
+    }
+    next.flatten().unwrap_or_else(|| {
+        let error = Error::new(Kind::Cancelled, "stopped before the server answered");
+        Outcome::Failed { error: error.during(tool.to_owned()), correlation: String::new() }
+    })
 }
 
 fn failed(error: &Error, correlation: &str, as_json: bool) -> Result<u8> {
@@ -73,7 +108,7 @@ fn arguments(tool: &str, words: &[String]) -> Result<Object> {
             Error::usage(format!("`{word}` is not key=value"))
                 .hint(format!("`jumpvisor tools {tool}` shows the arguments"))
         })?;
-        let list = row.iter().any(|arg| arg.name == key && arg.kind == Kind::Texts);
+        let list = row.iter().any(|arg| arg.name == key && arg.kind == args::Kind::Texts);
         let value = match list {
             true => {
                 let items: Vec<&str> = text.split(',').filter(|it| !it.is_empty()).collect();

@@ -5,6 +5,7 @@
 //! on a real vCenter) and its token may be the string `0`; and an expired session can hide in an
 //! answer of status 200, as a `missingSet` that says `NotAuthenticated`.
 
+use std::collections::HashSet;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -75,7 +76,8 @@ pub struct Select<'a> {
     pub paths: &'a [&'static str],
 }
 
-/// Every object of these types below the root folder; `take` sees each row once.
+/// Every object of these types below the root folder; `take` sees each row once, also where a
+/// session expired between two pages and the query was made anew.
 pub fn all(
     session: &Arc<Session>,
     call: &Call,
@@ -83,6 +85,7 @@ pub fn all(
     selects: &[Select<'_>],
     mut take: impl FnMut(Row),
 ) -> Result<()> {
+    let mut take = once_each(&mut take);
     session.with(call, |live| {
         let view = live.view(kinds, || container_view(session, call, live, kinds))?;
         let through = Object::new("TraversalSpec")
@@ -110,8 +113,10 @@ pub fn of(
     }
     session.with(call, |live| {
         let mut rows = Vec::new();
+        let mut take = once_each(|row| rows.push(row));
         let specs = objects.iter().map(|at| Object::new("ObjectSpec").with("obj", at)).collect();
-        query(session, call, live, selects, specs, &mut |row| rows.push(row))?;
+        query(session, call, live, selects, specs, &mut take)?;
+        drop(take);
         Ok(rows)
     })
 }
@@ -129,6 +134,16 @@ pub fn one(
         Error::new(Kind::NotFound, format!("{object} is gone"))
             .hint("It was deleted or registered anew; list again")
     })
+}
+
+/// Lets each object's row through once, whatever is asked again.
+fn once_each(mut take: impl FnMut(Row)) -> impl FnMut(Row) {
+    let mut handed_out = HashSet::new();
+    move |row| {
+        if handed_out.insert(row.at.id.clone()) {
+            take(row);
+        }
+    }
 }
 
 fn container_view(
@@ -168,14 +183,15 @@ fn query(
     let args = Object::args()
         .with("specSet", vec![filter])
         .with("options", Object::new("RetrieveOptions").with("maxObjects", PAGE));
-    let mut page = Page { session, call, live, collector: &collector, take };
-    let mut token = page.read("RetrievePropertiesEx", &args)?;
-    for _ in 1..MAX_PAGES {
-        let Some(next) = token else { return Ok(()) };
-        let args = Object::args().with("token", next);
-        token = page.read("ContinueRetrievePropertiesEx", &args)?;
+    let mut page = Page { session, call, live, collector: &collector, broke_off: false, take };
+    match page.read_all(&args) {
+        // Half of it may have been handed out; the rows of the second try say the same.
+        Err(error) if page.broke_off => {
+            log::info!("{error}; asking once more");
+            page.read_all(&args)
+        }
+        result => result,
     }
-    Err(Error::new(Kind::Remote, format!("the server's answer has more than {MAX_PAGES} pages")))
 }
 
 /// A path that the server's version does not know is left out, and so reads as absent.
@@ -200,15 +216,35 @@ struct Page<'a> {
     call: &'a Call,
     live: &'a Live,
     collector: &'a Ref,
+    /// The connection ended within an answer, or between two pages.
+    broke_off: bool,
     take: &'a mut dyn FnMut(Row),
 }
 
 impl Page<'_> {
+    fn read_all(&mut self, args: &Object) -> Result<()> {
+        let mut token = self.read("RetrievePropertiesEx", args)?;
+        for _ in 1..MAX_PAGES {
+            let Some(next) = token else { return Ok(()) };
+            let args = Object::args().with("token", next);
+            let page = self.read("ContinueRetrievePropertiesEx", &args);
+            // Its token is spent, so only the whole query can be asked again.
+            self.broke_off |= page.as_ref().is_err_and(|it| it.kind() == Kind::Network);
+            token = page?;
+        }
+        Err(Error::new(
+            Kind::Remote,
+            format!("the server's answer has more than {MAX_PAGES} pages"),
+        ))
+    }
+
     /// Reads one page; the token of the next one.
     fn read(&mut self, method: &str, args: &Object) -> Result<Option<String>> {
         let (method, response) =
             self.session.send(self.call, self.live, self.collector, method, args, None)?;
-        let rest = self.split(response).map_err(|error| error.during(method.name()))?;
+        let rest = self.split(response);
+        self.broke_off |= rest.as_ref().is_err_and(|it| it.kind() == Kind::Network);
+        let rest = rest.map_err(|error| error.during(method.name()))?;
         self.session.fault_in(self.live, method, &rest)?;
         let document = xml::parse(&rest)?;
         let result = decode::response(method, &document)?;

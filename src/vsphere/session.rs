@@ -5,7 +5,7 @@
 //! after five; and `NotAuthenticated` is raised before a call is carried out, so replaying that
 //! call is safe, while replaying after a broken connection is not.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -58,11 +58,29 @@ pub struct Shown {
     pub trouble: Option<String>,
 }
 
-/// When the session was last used; the janitor waits on it.
+/// When the session was last used, and by how many it is now; the janitor waits on it.
 #[derive(Default)]
 struct Pulse {
     last: Mutex<Option<Instant>>,
+    under_way: AtomicUsize,
     ended: Condvar,
+}
+
+/// Work that uses the session, which is not idle before this is dropped.
+struct InUse<'a>(&'a Pulse);
+
+impl<'a> InUse<'a> {
+    fn new(pulse: &'a Pulse) -> InUse<'a> {
+        pulse.under_way.fetch_add(1, Ordering::SeqCst);
+        InUse(pulse)
+    }
+}
+
+impl Drop for InUse<'_> {
+    fn drop(&mut self) {
+        *lock(&self.0.last) = Some(Instant::now());
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+    }
 }
 
 impl Session {
@@ -146,6 +164,7 @@ impl Session {
         call: &Call,
         mut work: impl FnMut(&Live) -> Result<T>,
     ) -> Result<T> {
+        let _in_use = InUse::new(&self.pulse);
         let live = self.live(call)?;
         match work(&live) {
             Err(error) if faults::is_expired(&error) => {
@@ -177,8 +196,29 @@ impl Session {
         method: &str,
         args: &Object,
     ) -> Result<Option<Value>> {
-        let (method, response) = self.send(call, live, this, method, args, None)?;
-        self.answer(live, method, response)
+        self.ask(call, live, this, method, args, None)
+    }
+
+    /// As [`Session::invoke`], with a longer wait for the peer. A reading call whose answer breaks
+    /// off is made once more.
+    pub fn ask(
+        &self,
+        call: &Call,
+        live: &Live,
+        this: &Ref,
+        method: &str,
+        args: &Object,
+        silence: Option<Duration>,
+    ) -> Result<Option<Value>> {
+        let (known, response) = self.send(call, live, this, method, args, silence)?;
+        match self.answer(live, known, response) {
+            Err(error) if error.kind() == Kind::Network && is_read(method) => {
+                log::info!("{error}; trying once more");
+                let (known, response) = self.send(call, live, this, method, args, silence)?;
+                self.answer(live, known, response)
+            }
+            result => result,
+        }
     }
 
     /// Sends a call and gives the answer unread.
@@ -207,7 +247,8 @@ impl Session {
         let response = match post() {
             // Nothing of it reached the server, or it only reads: a second try harms nobody.
             Err(error)
-                if error.kind() == Kind::Network && (was_not_sent(&error) || is_read(method)) =>
+                if error.kind() == Kind::Network
+                    && (was_not_sent(&error) || is_repeatable(method)) =>
             {
                 call.check()?;
                 log::info!("{method}: {error}; trying once more");
@@ -284,7 +325,8 @@ impl Session {
         let watch = move || {
             loop {
                 let last = lock(&pulse.last);
-                let since = last.map_or(Duration::ZERO, |at| at.elapsed());
+                let in_use = pulse.under_way.load(Ordering::SeqCst) > 0;
+                let since = last.filter(|_| !in_use).map_or(Duration::ZERO, |at| at.elapsed());
                 let left = idle.saturating_sub(since);
                 if !left.is_zero() {
                     drop(pulse.ended.wait_timeout(last, left));
@@ -294,7 +336,7 @@ impl Session {
                     return;
                 }
                 let unused = lock(&pulse.last).is_none_or(|at| at.elapsed() >= idle);
-                if unused {
+                if unused && pulse.under_way.load(Ordering::SeqCst) == 0 {
                     log::info!("the session was not used for {idle:?}; logging out");
                     session.close();
                     return;
@@ -308,6 +350,11 @@ impl Session {
             log::warn!("no thread to end idle sessions: {error}");
         }
     }
+}
+
+/// Reading methods but for the one whose argument, a token, counts only once.
+fn is_repeatable(method: &str) -> bool {
+    is_read(method) && method != "ContinueRetrievePropertiesEx"
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -4,8 +4,8 @@
 //! disturb; nothing is asked at intervals. Surprising: a task can hang for ever on a question that
 //! the machine asks, so the machine's question is watched in the same wait.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::{Call, Rights};
@@ -46,14 +46,18 @@ fn wait(
     machine: Option<&Ref>,
     doing: &str,
 ) -> Result<Option<Value>> {
-    let (stopper, stopped) = (session.clone(), task.clone());
-    let _hook = call.cancel().on_cancel(move || cancel(&stopper, &stopped));
+    let stop =
+        Arc::new(Stop { session: session.clone(), task: task.clone(), left: Mutex::default() });
+    let stopper = stop.clone();
+    let _hook = call.cancel().on_cancel(move || stopper.cancel());
     // The wait itself goes on after a cancel, to see how the task ends.
     let patient = Call::new(call.rights());
     let result = session.with(&patient, |live| {
         let collector = Collector::new(session, &patient, live)?;
         collector.filter(task, machine)?;
-        Watch { collector: &collector, call, task, machine, method, doing }.to_the_end()
+        stop.waits_on(&collector.at);
+        Watch { collector: &collector, stop: &stop, call, task, machine, method, doing }
+            .to_the_end()
     });
     match result {
         Err(error) if error.kind() == Kind::Cancelled && !call.cancel().is_cancelled() => {
@@ -64,11 +68,54 @@ fn wait(
     }
 }
 
-/// Asks the server to stop a task; a refusal is only logged, the wait sees how it ends.
-fn cancel(session: &Arc<Session>, task: &Ref) {
-    let call = Call::new(Rights::Change).within(Duration::from_secs(30));
-    if let Err(error) = session.call(&call, task, "CancelTask", &Object::args()) {
-        log::info!("{task} was not cancelled: {error}");
+/// The means to end a wait from outside: by ending its task, or the wait alone where the server
+/// does not end the task.
+struct Stop {
+    session: Arc<Session>,
+    task: Ref,
+    left: Mutex<Left>,
+}
+
+/// Whether the task is left to itself, and the collector that is waited on.
+#[derive(Default)]
+struct Left {
+    refused: bool,
+    collector: Option<Ref>,
+}
+
+impl Stop {
+    fn waits_on(&self, collector: &Ref) {
+        self.left().collector = Some(collector.clone());
+    }
+
+    /// True once the server refused to end the task.
+    fn was_refused(&self) -> bool {
+        self.left().refused
+    }
+
+    fn left(&self) -> MutexGuard<'_, Left> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the server to end the task. A task that has ended by now is seen by the wait.
+    fn cancel(&self) {
+        let call = Call::new(Rights::Change).within(Duration::from_secs(30));
+        let none = Object::args();
+        let Err(error) = self.session.call(&call, &self.task, "CancelTask", &none) else { return };
+        log::info!("{} was not cancelled: {error}", self.task);
+        if error.fault_name() == Some("InvalidState") {
+            return;
+        }
+        let collector = {
+            let mut left = self.left();
+            left.refused = true;
+            left.collector.clone()
+        };
+        let Some(collector) = collector else { return };
+        let end = "CancelWaitForUpdates";
+        if let Err(error) = self.session.call(&call, &collector, end, &none) {
+            log::debug!("{end}: {error}");
+        }
     }
 }
 
@@ -118,15 +165,8 @@ impl<'a> Collector<'a> {
         let options = Object::new("WaitOptions").with("maxWaitSeconds", seconds as i64);
         let args = Object::args().with("version", version).with("options", options);
         let silence = Some(Duration::from_secs(seconds + 30));
-        let (method, response) = self.session.send(
-            self.call,
-            self.live,
-            &self.at,
-            "WaitForUpdatesEx",
-            &args,
-            silence,
-        )?;
-        let answer = self.session.answer(self.live, method, response)?;
+        let method = "WaitForUpdatesEx";
+        let answer = self.session.ask(self.call, self.live, &self.at, method, &args, silence)?;
         Ok(answer.and_then(Value::into_object))
     }
 }
@@ -144,6 +184,7 @@ impl Drop for Collector<'_> {
 
 struct Watch<'a> {
     collector: &'a Collector<'a>,
+    stop: &'a Stop,
     call: &'a Call,
     task: &'a Ref,
     machine: Option<&'a Ref>,
@@ -157,17 +198,20 @@ struct Seen {
     info: Option<Object>,
     question: Option<Question>,
     gone: bool,
+    /// The furthest so far; servers leave the percentage out now and then.
+    percent: i64,
 }
 
 impl Watch<'_> {
     fn to_the_end(&self) -> Result<Option<Value>> {
-        let (mut version, mut seen, mut given_up) = (String::new(), Seen::default(), false);
+        let (mut version, mut seen) = (String::new(), Seen::default());
+        let mut given_up: Option<Instant> = None;
         loop {
             let seconds = match self.call.time_left() {
-                Some(left) if !given_up => left.as_secs().clamp(1, POLL_SECONDS),
+                Some(left) if given_up.is_none() => left.as_secs().clamp(1, POLL_SECONDS),
                 _ => POLL_SECONDS,
             };
-            if let Some(updates) = self.collector.updates(&version, seconds)? {
+            if let Some(updates) = self.updates(&version, seconds)? {
                 version = updates.text("version").unwrap_or_default().to_owned();
                 self.apply(&updates, &mut seen)?;
                 if let Some(ended) = self.ended(&mut seen) {
@@ -177,14 +221,26 @@ impl Watch<'_> {
                     continue;
                 }
             }
+            let cancelled = self.call.cancel().is_cancelled();
             let out_of_time = self.call.time_left().is_some_and(|left| left.is_zero());
-            if out_of_time && given_up {
-                return Err(self.out_of_time("goes on on the server"));
+            if out_of_time && !cancelled && given_up.is_none() {
+                self.stop.cancel();
             }
-            if out_of_time {
-                given_up = true;
-                cancel(self.collector.session, self.task);
+            if cancelled || out_of_time {
+                // A task needs a while to undo what it did; its end is worth waiting for.
+                let since = given_up.get_or_insert_with(Instant::now);
+                if self.stop.was_refused() || since.elapsed().as_secs() >= POLL_SECONDS {
+                    return Err(self.given_up(cancelled));
+                }
             }
+        }
+    }
+
+    /// The next updates; none where the wait was called off.
+    fn updates(&self, version: &str, seconds: u64) -> Result<Option<Object>> {
+        match self.collector.updates(version, seconds) {
+            Err(error) if error.kind() == Kind::Cancelled && self.stop.was_refused() => Ok(None),
+            result => result,
         }
     }
 
@@ -230,8 +286,8 @@ impl Watch<'_> {
             .hint("Look at the machine's state")));
         }
         if let Some(info) = info {
-            let percent = info.int("progress").unwrap_or(0).clamp(0, 100);
-            self.call.progress(percent as f64, self.doing);
+            seen.percent = info.int("progress").unwrap_or(0).clamp(seen.percent, 100);
+            self.call.progress(seen.percent as f64, self.doing);
         }
         None
     }
@@ -251,6 +307,18 @@ impl Watch<'_> {
                 Kind::Remote,
                 format!("{}: the task failed without a reason", self.method),
             ),
+        }
+    }
+
+    /// The task outlives the wait.
+    fn given_up(&self, cancelled: bool) -> Error {
+        match cancelled {
+            true => Error::new(
+                Kind::Cancelled,
+                format!("{}: cancelled by the caller; the task goes on on the server", self.method),
+            )
+            .hint("Look at the state before trying again"),
+            false => self.out_of_time("goes on on the server"),
         }
     }
 
