@@ -64,8 +64,12 @@ fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
         no_proxy,
     };
     let client = Arc::new(Client::new(settings).map_err(during)?);
-    let account =
-        Account { user: it.user.clone(), password: it.password.clone(), idle: IDLE_SESSION };
+    let account = Account {
+        user: it.user.clone(),
+        password: it.password.clone(),
+        silence: config.idle_timeout,
+        idle: IDLE_SESSION,
+    };
     let session = Session::new(Wire::new(Box::new(client.clone())), account);
     let defaults = Defaults {
         datacenter: it.datacenter.clone(),

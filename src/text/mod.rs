@@ -10,4 +10,5 @@ mod scan;
 pub mod secret;
 pub mod split;
 pub mod time;
+pub mod words;
 pub mod xml;

@@ -7,6 +7,7 @@ use crate::change;
 use crate::error::{Error, Kind, Result};
 use crate::hv::model::{Machine, MachineRef, Snapshot};
 use crate::hv::snapshots::NewSnapshot;
+use crate::text::words::counted;
 use crate::tools::args::{Arg, Args, Default};
 use crate::tools::batch;
 use crate::tools::batch::{NAME, NAMES, Targets};
@@ -149,9 +150,14 @@ fn pick(all: &[Snapshot], wanted: &str) -> Result<Snapshot> {
     }
 }
 
-fn paths<'a>(all: impl Iterator<Item = &'a Snapshot>) -> String {
-    let shown: Vec<String> =
+/// Twenty of them with their ids, and how many more there are.
+fn paths<'a>(all: impl ExactSizeIterator<Item = &'a Snapshot>) -> String {
+    let more = all.len().saturating_sub(20);
+    let mut shown: Vec<String> =
         all.take(20).map(|it| format!("`{}` (id {})", it.path, it.id)).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
     shown.join(", ")
 }
 
@@ -203,7 +209,7 @@ struct One {
 fn plan_one(
     ctx: &Ctx<'_>,
     args: &Args,
-    pick: impl Fn(&[Snapshot]) -> Result<Snapshot>,
+    pick: impl FnOnce(&[Snapshot]) -> Result<Snapshot>,
 ) -> Result<(Machine, One)> {
     let machine = find(ctx, args)?;
     let all = ctx.snapshots()?.list(&ctx.call, &machine.at)?;
@@ -258,18 +264,28 @@ fn said(machine: &MachineRef, what: &str) -> Reply {
 
 fn plan_delete(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<One>> {
     let wanted = args.text(SNAPSHOT)?;
-    let (machine, mut one) = plan_one(ctx, args, |all| pick(all, wanted))?;
+    let mut below: Vec<Snapshot> = Vec::new();
+    let (machine, mut one) = plan_one(ctx, args, |all| {
+        let chosen = pick(all, wanted)?;
+        let start = format!("{}/", chosen.path);
+        below = all.iter().filter(|it| it.path.starts_with(&start)).cloned().collect();
+        Ok(chosen)
+    })?;
     one.children = args.flag(CHILDREN);
     let (name, path) = (&machine.at.name, &one.snapshot.path);
     let mut steps = vec![format!("snapshot `{path}` of `{name}` is deleted")];
-    match (one.snapshot.children, one.children) {
-        (0, _) => {}
-        (some, true) => steps.push(format!("its {some} children and theirs are deleted too")),
-        (some, false) => steps.push(format!("its {some} children stay")),
+    let mut losses = vec![format!("the way back to `{path}`")];
+    let count = counted(below.len(), "snapshot");
+    match (below.is_empty(), one.children) {
+        (true, _) => {}
+        (false, true) => {
+            steps.push(format!("{count} below it deleted too: {}", paths(below.iter())));
+            losses.extend(below.iter().map(|it| format!("the way back to `{}`", it.path)));
+        }
+        (false, false) => steps.push(format!("{count} below it stay")),
     }
-    let loss = format!("the way back to `{path}`");
     let seen = format!("{} {}", state(&machine), one.snapshot.id);
-    Ok(Plan::new(steps, seen, one).losing(vec![loss]))
+    Ok(Plan::new(steps, seen, one).losing(losses))
 }
 
 fn delete(ctx: &Ctx<'_>, it: One) -> Result<Reply> {
@@ -291,10 +307,11 @@ fn plan_delete_all(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<DeleteAll>> {
     let step = match all.len() {
         0 => format!("`{}` has no snapshots: nothing is done", machine.at.name),
         count => {
-            format!("{count} snapshots of `{}` are deleted: {}", machine.at.name, paths(all.iter()))
+            let count = counted(count, "snapshot");
+            format!("{count} of `{}` deleted: {}", machine.at.name, paths(all.iter()))
         }
     };
-    let losses = all.iter().take(20).map(|it| format!("the way back to `{}`", it.path)).collect();
+    let losses = all.iter().map(|it| format!("the way back to `{}`", it.path)).collect();
     Ok(Plan::new(vec![step], format!("{} {}", state(&machine), all.len()), it).losing(losses))
 }
 
@@ -305,7 +322,7 @@ fn delete_all(ctx: &Ctx<'_>, it: DeleteAll) -> Result<Reply> {
     ctx.snapshots()?
         .remove_all(&ctx.call, &it.machine)
         .map_err(|error| error.during(format!("`{}`", it.machine.name)))?;
-    Ok(said(&it.machine, &format!("deleted {} snapshots", it.count)))
+    Ok(said(&it.machine, &format!("deleted {}", counted(it.count, "snapshot"))))
 }
 
 struct Rename {

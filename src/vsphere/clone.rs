@@ -4,6 +4,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
 use crate::hv::lifecycle::NewClone;
 use crate::hv::prepared::Prepared;
+use crate::text::words::counted;
 use crate::vim::value::{Object, Value};
 use crate::vsphere::devices::disks;
 use crate::vsphere::machines::reference;
@@ -53,7 +54,7 @@ pub fn prepare<'a>(
     let bytes: i64 = all.iter().map(|disk| disk.size_bytes).sum();
     let how = match new.linked {
         true => "shares the disks of its current snapshot".to_owned(),
-        false => format!("{} disks, {} GB at most, are copied", all.len(), bytes >> 30),
+        false => format!("{} copied, {} GB at most", counted(all.len(), "disk"), bytes >> 30),
     };
     let on =
         store.as_ref().map_or("the source's datastore".to_owned(), |it| format!("`{}`", it.name));

@@ -9,6 +9,7 @@ use crate::hv::call::{Call, Rights};
 use crate::hv::lifecycle::NewClone;
 use crate::hv::model::PowerState;
 use crate::hv::prepared::Prepared;
+use crate::text::words::counted;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::copy_spec::{CopiedDisk, config_spec, copied_disks};
 use crate::vsphere::machines::{power, reference};
@@ -49,8 +50,8 @@ pub fn prepare<'a>(
     let mut steps = vec![
         format!("the folder {home} is made"),
         format!(
-            "{} disks of `{}`, {gigabytes} GB at most, are copied into it",
-            copied.len(),
+            "{} of `{}` copied into it, {gigabytes} GB at most",
+            counted(copied.len(), "disk"),
             at.name
         ),
         format!(
@@ -136,6 +137,10 @@ impl Work<'_> {
         session.call(call, &files, "MakeDirectory", &args)?;
         match self.fill(call) {
             Ok(machine) => self.finish(call, &machine),
+            // A copy that still runs would lose its folder under its feet.
+            Err(error) if task::goes_on(&error) => {
+                Err(error.during(format!("{} is to be deleted when the copy has ended", self.home)))
+            }
             Err(error) => Err(self.clean_up(&files, error)),
         }
     }

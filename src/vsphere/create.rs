@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
 use crate::hv::lifecycle::{Firmware, NewMachine};
 use crate::hv::prepared::Prepared;
+use crate::vim::table::Type;
 use crate::vim::value::{Object, Value};
 use crate::vsphere::devices::{add, add_new_disk, connectable};
 use crate::vsphere::site::{Site, Store};
@@ -19,6 +20,7 @@ const SATA: i64 = -2;
 
 /// Chooses places and says what will be made.
 pub fn prepare<'a>(it: &'a Vsphere, call: &Call, new: &NewMachine) -> Result<Prepared<'a>> {
+    refuse_tpm(it, call, new)?;
     let site = Site::read(it, call)?;
     let folder = site.folder(None)?;
     site.refuse_duplicate(&new.name, &folder)?;
@@ -55,6 +57,23 @@ pub fn prepare<'a>(it: &'a Vsphere, call: &Call, new: &NewMachine) -> Result<Pre
         let id = made.as_ref().and_then(Value::as_reference).map(|it| it.id.clone());
         Ok(vec![format!("created, id {}, powered off", id.as_deref().unwrap_or("unknown"))])
     }))
+}
+
+/// A virtual TPM came with 6.7.
+fn refuse_tpm(it: &Vsphere, call: &Call, new: &NewMachine) -> Result<()> {
+    let version = it.session.live(call)?.version;
+    match Type::find("VirtualTPM") {
+        Some(tpm) if new.tpm && tpm.since() > version => Err(Error::new(
+            Kind::Unsupported,
+            format!(
+                "the server speaks {}, and a virtual TPM needs {}",
+                version.name(),
+                tpm.since().name()
+            ),
+        )
+        .hint("Leave tpm out, or update the server")),
+        _ => Ok(()),
+    }
 }
 
 /// The ISO as `[datastore] path`.

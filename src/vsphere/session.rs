@@ -20,12 +20,14 @@ use crate::vsphere::reads::is_read;
 use crate::vsphere::wire::{MAX_ANSWER, Wire};
 use crate::vsphere::{decode, encode, faults, open};
 use crate::web::exchange::{Response, read_capped};
-use crate::web::failure::was_not_sent;
+use crate::web::failure::{was_not_sent, was_silent};
 
 /// Who logs in, and how long an unused session is kept.
 pub struct Account {
     pub user: String,
     pub password: Secret,
+    /// The longest silence of the server while a request is under way.
+    pub silence: Duration,
     /// Ten minutes in the product; servers end idle sessions after thirty.
     pub idle: Duration,
 }
@@ -212,7 +214,9 @@ impl Session {
     ) -> Result<Option<Value>> {
         let (known, response) = self.send(call, live, this, method, args, silence)?;
         match self.answer(live, known, response) {
-            Err(error) if error.kind() == Kind::Network && is_read(method) => {
+            Err(error)
+                if error.kind() == Kind::Network && !was_silent(&error) && is_read(method) =>
+            {
                 log::info!("{error}; trying once more");
                 let (known, response) = self.send(call, live, this, method, args, silence)?;
                 self.answer(live, known, response)
@@ -243,11 +247,16 @@ impl Session {
         })?;
         let body = encode::call(known, this, args, live.version)?;
         let envelope = encode::envelope(&body);
+        // A call that has less time left than the server may be silent waits no longer than that.
+        let silence = silence.unwrap_or(self.account.silence);
+        let left = call.time_left().map_or(silence, |left| left.max(Duration::from_secs(1)));
+        let silence = Some(silence.min(left));
         let post = || self.wire.post(live.version, live.cookie.as_ref(), &envelope, silence);
         let response = match post() {
             // Nothing of it reached the server, or it only reads: a second try harms nobody.
             Err(error)
                 if error.kind() == Kind::Network
+                    && !was_silent(&error)
                     && (was_not_sent(&error) || is_repeatable(method)) =>
             {
                 call.check()?;

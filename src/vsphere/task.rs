@@ -18,6 +18,14 @@ use crate::vsphere::{decode, faults};
 /// One long poll; the server answers earlier when something changes.
 const POLL_SECONDS: u64 = 20;
 
+/// The mark of an error whose task was not stopped and still runs.
+const GOES_ON: &str = "TaskGoesOn";
+
+/// True when the task behind this error still runs, so that nothing of its may be touched.
+pub fn goes_on(error: &Error) -> bool {
+    error.fault_name() == Some(GOES_ON)
+}
+
 /// Starts a `_Task` method and waits for its end; `info.result`. `machine` is watched for
 /// questions, `doing` tells a person what is going on.
 pub fn run(
@@ -312,14 +320,15 @@ impl Watch<'_> {
 
     /// The task outlives the wait.
     fn given_up(&self, cancelled: bool) -> Error {
-        match cancelled {
+        let error = match cancelled {
             true => Error::new(
                 Kind::Cancelled,
                 format!("{}: cancelled by the caller; the task goes on on the server", self.method),
             )
             .hint("Look at the state before trying again"),
             false => self.out_of_time("goes on on the server"),
-        }
+        };
+        error.fault(GOES_ON)
     }
 
     fn out_of_time(&self, end: &str) -> Error {

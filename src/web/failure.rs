@@ -16,12 +16,18 @@ use crate::web::connect::{Stage, Unreached};
 use crate::web::verify::Refusal;
 
 const NOT_SENT: &str = "NotSent";
+const SILENT: &str = "Silent";
 const CERTIFICATE_REFUSED: &str = "CertificateRefused";
 const PERHAPS_DONE: &str = "The request may have taken effect; look before repeating it";
 
 /// True if nothing of the request left this machine, so that it may be tried again.
 pub fn was_not_sent(error: &Error) -> bool {
     error.fault_name() == Some(NOT_SENT) || was_refused_certificate(error)
+}
+
+/// True if the peer said nothing for as long as it is waited for; asking again would wait again.
+pub fn was_silent(error: &Error) -> bool {
+    error.fault_name() == Some(SILENT)
 }
 
 /// True if the peer's certificate was not accepted; trying again changes nothing.
@@ -54,7 +60,8 @@ impl Peer {
                 Err(other) => self.failed(&other.to_string()),
             },
             ureq::Error::Timeout(_) => {
-                self.network(&format!("was silent for {}", seconds(silence))).hint(PERHAPS_DONE)
+                let text = format!("was silent for {}", seconds(silence));
+                self.network(&text).fault(SILENT).hint(PERHAPS_DONE)
             }
             ureq::Error::Io(error) => self.broken(error, part),
             ureq::Error::LargeResponseHeader(_, limit) => {

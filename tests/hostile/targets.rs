@@ -192,6 +192,7 @@ fn connected() -> (Gate, Arc<Peer>) {
     let account = Account {
         user: "u".to_owned(),
         password: Secret::new("p"),
+        silence: Duration::from_secs(60),
         idle: Duration::from_secs(3600),
     };
     let session = Session::new(Wire::new(Box::new(peer.clone())), account);

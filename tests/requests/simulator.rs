@@ -76,6 +76,7 @@ impl Simulator {
         let account = Account {
             user: "root".to_owned(),
             password: Secret::new(PASSWORD),
+            silence: Duration::from_secs(60),
             idle: Duration::from_secs(600),
         };
         let session = Session::new(Wire::new(Box::new(ear.clone())), account);

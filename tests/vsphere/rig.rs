@@ -25,7 +25,12 @@ pub const PASSWORD: &str = "p<&>\"w";
 
 /// A host on this exchange, whose session is ended after `idle`.
 pub fn host_on(exchange: impl Exchange + 'static, idle: Duration) -> Vsphere {
-    let account = Account { user: "root".into(), password: Secret::new(PASSWORD), idle };
+    let account = Account {
+        user: "root".into(),
+        password: Secret::new(PASSWORD),
+        silence: Duration::from_secs(60),
+        idle,
+    };
     let session = Session::new(Wire::new(Box::new(exchange)), account);
     let address = Address {
         shown: "peer".into(),
