@@ -267,9 +267,12 @@ fn plan_delete(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<One>> {
         (some, true) => steps.push(format!("its {some} children and theirs are deleted too")),
         (some, false) => steps.push(format!("its {some} children stay")),
     }
-    let loss = format!("the way back to `{path}`");
+    let mut losses = vec![format!("the way back to `{path}`")];
+    if one.children && one.snapshot.children > 0 {
+        losses.push(format!("the way back to every snapshot below `{path}`"));
+    }
     let seen = format!("{} {}", state(&machine), one.snapshot.id);
-    Ok(Plan::new(steps, seen, one).losing(vec![loss]))
+    Ok(Plan::new(steps, seen, one).losing(losses))
 }
 
 fn delete(ctx: &Ctx<'_>, it: One) -> Result<Reply> {
