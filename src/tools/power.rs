@@ -130,6 +130,10 @@ fn plan(ctx: &Ctx<'_>, args: &Args, verb: Verb) -> Result<Plan<Switch>> {
             steps.push(format!("`{name}` is already {state}: nothing is done"));
             continue;
         }
+        if let Err(error) = ready(machine, verb) {
+            steps.push(format!("`{name}` ({}) would be refused: {error}", machine.at.id));
+            continue;
+        }
         steps.push(format!("`{name}` ({}) is {state} and will be {}", machine.at.id, told(verb)));
         if matches!(verb, Verb::Off | Verb::Reset) {
             losses.push(format!("what `{name}` has not written to its disks"));

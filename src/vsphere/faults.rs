@@ -56,6 +56,7 @@ static TABLE: &[Row] = &[
     Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
     Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
     Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
+    Row("NotFound", Kind::NotFound, ""),
     Row("NotSupported", Kind::Unsupported, "This server cannot do it"),
     Row("QuestionPending", Kind::Conflict, "Answer with answer_vm_question"),
     Row("RequestCanceled", Kind::Cancelled, ""),

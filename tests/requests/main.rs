@@ -63,7 +63,7 @@ answer_vm_question {"name":"{a}"}
 ? power_off {"name":"{a}"} ! Answer with answer_vm_question
 create_vm {"name":"plain"}
 create_vm {"name":"iso","iso_path":"iso/install.iso","iso_datastore":"LocalDS_0"}
-create_vm {"name":"tpm","firmware":"efi","tpm":true} !6.5 CreateVM_Task: config.deviceChange[5].device: the type VirtualTPM came with version 6.7
+create_vm {"name":"tpm","firmware":"efi","tpm":true} !6.5 the server speaks 6.5, and a virtual TPM needs 6.7
 create_vm {"name":"rich","cpu":4,"memory_mb":512,"disk_gb":1,"datastore":"LocalDS_0","network":"VM Network","guest_id":"debian10_64Guest","firmware":"efi","secure_boot":true}
 reconfigure_vm {"name":"plain","cpu":4,"memory_mb":2048,"annotation":"x < y","nested_virtualization":true,"cpu_hot_add":true,"memory_hot_add":true}
 set_boot_order {"name":"plain","order":["cdrom","disk","network"]}

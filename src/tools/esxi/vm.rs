@@ -73,7 +73,11 @@ fn plan_answer(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Answer>> {
     let name = &machine.at.name;
     let wanted = args.opt_text(CHOICE);
     let (step, choice) = match (&machine.question, wanted) {
-        (None, _) => (format!("`{name}` asks nothing"), None),
+        (None, None) => (format!("`{name}` asks nothing"), None),
+        (None, Some(_)) => {
+            return Err(Error::new(Kind::NotFound, format!("`{name}` asks nothing"))
+                .hint("It may have been answered meanwhile; get_vm_info shows the state"));
+        }
         (Some(asked), None) => (format!("`{name}` asks: {}", asked.text), None),
         (Some(asked), Some(wanted)) => {
             let key = pick(asked, wanted)?;
@@ -107,11 +111,7 @@ fn answer(ctx: &Ctx<'_>, it: Answer) -> Result<Reply> {
     let name = &it.machine.name;
     let record = Record::new().text("vm", name);
     let Some(question) = it.question else {
-        let error = Error::new(Kind::NotFound, format!("`{name}` asks nothing"));
-        return match it.choice {
-            None => Ok(Reply::said(format!("{name} asks nothing"), record.flag("pending", false))),
-            Some(_) => Err(error),
-        };
+        return Ok(Reply::said(format!("{name} asks nothing"), record.flag("pending", false)));
     };
     let record = record.text("question", &question.text);
     if let Some(choice) = it.choice {
