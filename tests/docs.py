@@ -12,7 +12,7 @@ run literally:
 - `ssh` and `scp` are given `-F` with the sandbox's configuration, since they do not heed HOME;
 - the first `check` has to fail and show the host's fingerprint, which then goes into the env file, as
   the text below the block says; then it has to pass;
-- lines of ELSEWHERE are run by .ci/run and tests/run: here it is held that those have them;
+- lines of ELSEWHERE are run by .ci/run, packaging/build and tests/run: it is held that those have them;
 - a block after `<!-- not run: reason -->` is left out and listed. The set-up commands among them are
   run from `--` on, which is what an MCP client would do, and have to answer.
 
@@ -188,11 +188,11 @@ class Sandbox:
 
 def elsewhere(where, command):
     """The command is in the scripts that CI runs."""
-    scripts = (ROOT / ".ci/run").read_text() + (ROOT / "tests/run").read_text()
+    scripts = "".join((ROOT / name).read_text() for name in (".ci/run", "packaging/build", "tests/run"))
     scripts = re.sub(r"\$(musl|target)\b", MUSL, scripts).replace(" --locked", "")
     wanted = command.removeprefix("bash ")
     there = any(wanted in line.split("#")[0] for line in scripts.splitlines())
-    check(f"{where}: {command}: is in .ci/run or tests/run", there, "neither has it")
+    check(f"{where}: {command}: is in .ci/run, packaging/build or tests/run", there, "none has it")
 
 
 def fingerprint(sandbox, where, command, status, said):
