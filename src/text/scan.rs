@@ -93,14 +93,24 @@ impl Scanner {
             State::EndTag => b'>',
             State::Quoted(quote) => quote,
             State::Name => return self.take_name(ahead),
+            State::Tag(_) => return Ok(self.take_word(ahead)),
             _ => return Ok(0),
         };
         Ok(memchr::memchr(until, ahead).unwrap_or(ahead.len()))
     }
 
+    /// An attribute's name that is there as a whole; in pieces it goes step by step.
+    fn take_word(&mut self, ahead: &[u8]) -> usize {
+        let length = ahead.iter().position(|byte| ends(*byte) || *byte == b'=').unwrap_or(0);
+        if length > 0 {
+            let seen = if ahead.starts_with(b"xmlns") { 5 } else { 6 };
+            self.state = State::Word(seen);
+        }
+        length
+    }
+
     fn take_name(&mut self, ahead: &[u8]) -> Result<usize> {
-        let ends = |byte: &u8| matches!(byte, 0..=b' ' | b'>' | b'/' | b'<' | b'"' | b'\'');
-        let taken = ahead.iter().position(ends).unwrap_or(ahead.len());
+        let taken = ahead.iter().position(|byte| ends(*byte)).unwrap_or(ahead.len());
         if self.name.len() + taken > NAME {
             return Err(broken("a name is too long"));
         }
@@ -237,6 +247,11 @@ impl Scanner {
         }
         Ok(Event::Close)
     }
+}
+
+/// Ends a name.
+fn ends(byte: u8) -> bool {
+    matches!(byte, 0..=b' ' | b'>' | b'/' | b'<' | b'"' | b'\'')
 }
 
 fn bang(seen: u8, byte: u8) -> Result<State> {

@@ -49,19 +49,28 @@ impl Splitter {
 
     /// Takes the next bytes; after an error the splitter is of no further use.
     pub fn feed(&mut self, bytes: &[u8], sink: Sink) -> Result<()> {
-        let mut ahead = bytes;
-        while !ahead.is_empty() {
-            let (taken, event) = self.scanner.advance(ahead);
-            // The `<` itself belongs to the tag that it begins.
-            let less = matches!(event, Ok(Event::Begin));
-            self.keep(&ahead[..taken - usize::from(less)])?;
+        let (mut from, mut at) = (0, 0);
+        while at < bytes.len() {
+            let (taken, event) = self.scanner.advance(&bytes[at..]);
+            at += taken;
+            let upto = match event {
+                Ok(Event::None) => continue,
+                // Inside an element that is being gathered only its end counts.
+                Ok(event) if self.element.is_some() && !self.ends(event) => continue,
+                // The `<` itself belongs to the tag that it begins.
+                Ok(Event::Begin) => at - 1,
+                Ok(_) | Err(_) => at,
+            };
+            self.keep(&bytes[from..upto])?;
+            from = upto;
             self.react(event?, sink)?;
-            if less {
-                self.keep(b"<")?;
-            }
-            ahead = &ahead[taken..];
         }
-        Ok(())
+        self.keep(&bytes[from..])
+    }
+
+    /// Whether this completes the element that is being gathered.
+    fn ends(&self, event: Event) -> bool {
+        event == Event::Close && self.scanner.depth() + 1 == self.path.len()
     }
 
     /// The answer without the elements that were handed out.
@@ -126,11 +135,10 @@ impl Splitter {
     }
 
     fn closed(&mut self, sink: Sink) -> Result<()> {
-        let level = self.scanner.depth();
         if self.element.is_some() {
-            return if level + 1 == self.path.len() { self.hand_out(sink) } else { Ok(()) };
+            return self.hand_out(sink);
         }
-        self.ancestors.truncate(level);
+        self.ancestors.truncate(self.scanner.depth());
         Ok(())
     }
 

@@ -23,6 +23,7 @@ pub mod open;
 pub mod places;
 pub mod power;
 pub mod props;
+mod quick;
 pub mod reads;
 pub mod reconfigure;
 pub mod register;

@@ -18,6 +18,7 @@ use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::decode;
 use crate::vsphere::decode::Content;
 use crate::vsphere::live::Live;
+use crate::vsphere::quick;
 use crate::vsphere::session::Session;
 use crate::web::exchange::{Response, from_io};
 
@@ -263,6 +264,10 @@ impl Page<'_> {
             }
             self.call.check()?;
             splitter.feed(&chunk[..read], &mut |text| {
+                if let Some(content) = quick::content(text) {
+                    (self.take)(row(content)?);
+                    return Ok(());
+                }
                 let document = xml::parse_scanned(text)?;
                 let element =
                     document.descendants().find(|node| node.tag_name().name() == "objects");

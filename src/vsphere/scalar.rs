@@ -68,6 +68,15 @@ pub(crate) fn read(declared: Type, text: String) -> Value {
     found.unwrap_or(Value::Text(text))
 }
 
+/// Whether values of this type are one text without structure.
+pub(crate) fn is_plain(ty: Type) -> bool {
+    match ty.kind() {
+        TypeKind::Enum => true,
+        TypeKind::Primitive => !ty.is_named("anyType"),
+        TypeKind::Data | TypeKind::Managed => false,
+    }
+}
+
 /// A value out of `anyType`, with its type kept where writing it again would not restore it.
 pub(crate) fn read_any(ty: Type, text: String) -> Value {
     match read(ty, text) {
