@@ -43,17 +43,21 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
     });
     let outcome = outcome(&command.tool, &ended);
     print::end_bar();
-    let status = match outcome {
+    let status = told(outcome, command.json);
+    // Also when nobody could be told: a full disk behind `>` must not leak a session.
+    crate::cli::serve::end_sessions(gate);
+    status
+}
+
+fn told(outcome: Outcome, as_json: bool) -> Result<u8> {
+    match outcome {
         Outcome::Answer(shown) => {
             let status = if shown.some_failed { 8 } else { 0 };
-            print::line(&answer(shown, command.json))?;
-            status
+            print::line(&answer(shown, as_json)).map(|_| status)
         }
-        Outcome::Failed { error, correlation } => failed(&error, &correlation, command.json)?,
-        Outcome::Unknown(error) => failed(&error, "", command.json)?,
-    };
-    crate::cli::serve::end_sessions(gate);
-    Ok(status)
+        Outcome::Failed { error, correlation } => failed(&error, &correlation, as_json),
+        Outcome::Unknown(error) => failed(&error, "", as_json),
+    }
 }
 
 /// How the call ends. After a signal a call that changes something is seen to its end, because it
