@@ -3,7 +3,7 @@
 //! Surprising: a list costs one query whatever its length; asking machine by machine is the fault
 //! that this program exists to avoid, so there is no way to do it here.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hv::call::Call;
 use crate::hv::model::{Machine, MachineDetail};
 
@@ -18,6 +18,9 @@ pub enum Depth {
     Full,
 }
 
+/// Words that mean no machine or several, each with its error.
+pub type Unknown = Vec<(String, Error)>;
+
 /// The machines of one server.
 pub trait Machines: Send + Sync {
     /// Every machine that the account may see, in one query and its pages.
@@ -28,8 +31,8 @@ pub trait Machines: Send + Sync {
     /// are a Conflict that lists them.
     fn find(&self, call: &Call, wanted: &str) -> Result<Machine>;
 
-    /// Several machines by names and globs, each once, in the order of the list.
-    fn find_all(&self, call: &Call, wanted: &[String]) -> Result<Vec<Machine>>;
+    /// Several machines by names and globs, each once; and the words that mean none or several.
+    fn find_all(&self, call: &Call, wanted: &[String]) -> Result<(Vec<Machine>, Unknown)>;
 
     /// Everything about one machine, found as by [`Machines::find`].
     fn detail(&self, call: &Call, wanted: &str) -> Result<MachineDetail>;

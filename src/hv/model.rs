@@ -81,6 +81,15 @@ pub struct Question {
     pub default: Option<String>,
 }
 
+impl Question {
+    /// The choices as a person reads them: `button.yes (Yes), button.no (No)`.
+    pub fn offered(&self) -> String {
+        let shown: Vec<String> =
+            self.choices.iter().map(|(key, label)| format!("{key} ({label})")).collect();
+        shown.join(", ")
+    }
+}
+
 /// A virtual disk of a machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Disk {

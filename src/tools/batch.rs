@@ -1,6 +1,6 @@
 //! One verb on several machines: side by side with a bound, a row of result each.
 //!
-//! A failure stops no other machine. With `name` instead of `names` the one failure is the call's
+//! A failure stops no other machine, and failures come first in the answer, which may be cut. With `name` instead of `names` the one failure is the call's
 //! own error.
 
 use std::sync::Mutex;
@@ -24,6 +24,8 @@ pub const NAMES: Arg = Arg::texts("names", "several VMs instead; globs allowed")
 /// The machines that a call means, and whether it was by `names`.
 pub struct Targets {
     pub machines: Vec<Machine>,
+    /// Words that mean no machine, or several; in a batch they stop no other.
+    pub unknown: Vec<(String, Error)>,
     pub many: bool,
 }
 
@@ -38,12 +40,20 @@ pub fn targets(ctx: &Ctx<'_>, args: &Args) -> Result<Targets> {
             Err(Error::usage("`name` is missing").hint("Pass `name`, or `names` for several"))
         }
         (Some(name), true) => {
-            let machine = ctx.machines()?.find(&ctx.call, name)?;
-            Ok(Targets { machines: vec![machine], many: false })
+            let machines = vec![ctx.machines()?.find(&ctx.call, name)?];
+            Ok(Targets { machines, unknown: Vec::new(), many: false })
         }
         (None, false) => {
-            Ok(Targets { machines: ctx.machines()?.find_all(&ctx.call, &names)?, many: true })
+            let (machines, unknown) = ctx.machines()?.find_all(&ctx.call, &names)?;
+            Ok(Targets { machines, unknown, many: true })
         }
+    }
+}
+
+impl Targets {
+    /// What a plan says of the words that mean no machine.
+    pub fn unknown_steps(&self) -> impl Iterator<Item = String> + '_ {
+        self.unknown.iter().map(|(word, error)| format!("`{word}` is left out: {error}"))
     }
 }
 
@@ -61,28 +71,25 @@ pub fn each(
         let said = format!("{}: {done}", machine.at.name);
         return Ok(Reply::said(said, row(machine).text("result", done)));
     }
-    let results = side_by_side(ctx, &targets.machines, &work);
-    let failed = results.iter().filter(|result| result.is_err()).count();
-    let rows: Vec<Record> = targets
-        .machines
+    let failure = |row: Record, error: &Error| {
+        row.text("result", format!("failed: {error}")).text("error_kind", error.kind().word())
+    };
+    let unknown = targets
+        .unknown
         .iter()
-        .zip(results)
-        .map(|(machine, result)| match result {
-            Ok(done) => row(machine).text("result", done),
-            Err(error) => row(machine)
-                .text("result", format!("failed: {error}"))
-                .text("error_kind", error.kind().word()),
-        })
-        .collect();
-    ctx.call.check()?;
-    Ok(Reply::Rows(Rows {
-        key: "results",
-        total: rows.len(),
-        rows,
-        concise: &["vm", "id", "result"],
-        offset: 0,
-        failed,
-    }))
+        .map(|(word, error)| failure(Record::new().text("vm", word).text("id", ""), error));
+    let (mut failed, mut done): (Vec<Record>, Vec<Record>) = (unknown.collect(), Vec::new());
+    let results = side_by_side(ctx, &targets.machines, &work);
+    for (machine, result) in targets.machines.iter().zip(results) {
+        match result {
+            Ok(what) => done.push(row(machine).text("result", what)),
+            Err(error) => failed.push(failure(row(machine), &error)),
+        }
+    }
+    let count = failed.len();
+    failed.append(&mut done);
+    let rows = Rows::whole("results", &["vm", "id", "result"], failed);
+    Ok(Reply::Rows(Rows { failed: count, ..rows }))
 }
 
 fn side_by_side(

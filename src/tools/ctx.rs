@@ -17,6 +17,14 @@ use crate::hv::snapshots::Snapshots;
 use crate::metrics::Metrics;
 use crate::tools::reply::Record;
 
+/// What servers answered to a list.
+pub struct Gathered<'a, T> {
+    /// Each with its server where all were asked.
+    pub found: Vec<(Option<&'a str>, T)>,
+    /// A row for each server that could not be asked.
+    pub unasked: Vec<Record>,
+}
+
 /// One call of one tool.
 pub struct Ctx<'a> {
     pub fleet: &'a Fleet,
@@ -89,30 +97,38 @@ impl<'a> Ctx<'a> {
         })
     }
 
-    /// Rows of the server that is meant; with `host=all` of all, asked side by side, each row with
-    /// its server, and a server that fails as one row with its error.
-    pub fn gather(
+    /// What the server that is meant has; with `host=all` what all have, asked side by side, each
+    /// with its server, and a row for each server that could not be asked.
+    pub fn gather<T: Send>(
         &self,
-        list: impl Fn(&'a dyn Host, &Call) -> Result<Vec<Record>> + Sync,
-    ) -> Result<Vec<Record>> {
+        list: impl Fn(&'a dyn Host, &Call) -> Result<Vec<T>> + Sync,
+    ) -> Result<Gathered<'a, T>> {
+        let mut gathered = Gathered { found: Vec::new(), unasked: Vec::new() };
         if !self.all_servers() {
-            return list(self.host()?, &self.call);
+            let found = list(self.host()?, &self.call)?;
+            gathered.found = found.into_iter().map(|it| (None, it)).collect();
+            return Ok(gathered);
         }
-        let one = |server: &'a Server| match list(server.host.as_ref(), &self.call) {
-            Ok(rows) => rows.into_iter().map(|row| row.led_by("host", &server.name)).collect(),
-            Err(error) => {
-                vec![Record::new().text("host", &server.name).text("error", error.to_string())]
+        let defect = || Err(Error::bug("a defect of jumpvisor ended this"));
+        let servers = self.fleet.servers();
+        let answers: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
+            let ask = |server: &'a Server| {
+                let list = &list;
+                scope.spawn(move || list(server.host.as_ref(), &self.call))
+            };
+            let running: Vec<_> = servers.iter().map(ask).collect();
+            running.into_iter().map(|it| it.join().unwrap_or_else(|_| defect())).collect()
+        });
+        for (server, answer) in servers.iter().zip(answers) {
+            let name = server.name.as_str();
+            match answer {
+                Ok(found) => gathered.found.extend(found.into_iter().map(|it| (Some(name), it))),
+                Err(error) => gathered
+                    .unasked
+                    .push(Record::new().text("host", name).text("error", error.to_string())),
             }
-        };
-        Ok(std::thread::scope(|scope| {
-            let running: Vec<_> = self
-                .fleet
-                .servers()
-                .iter()
-                .map(|server| scope.spawn(move || one(server)))
-                .collect();
-            running.into_iter().flat_map(|it| it.join().unwrap_or_default()).collect()
-        }))
+        }
+        Ok(gathered)
     }
 
     /// The same call with another [`Call`], such as one that may change things.

@@ -122,7 +122,8 @@ fn plan_suspend(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Switch>> {
 fn plan(ctx: &Ctx<'_>, args: &Args, verb: Verb) -> Result<Plan<Switch>> {
     ctx.power()?;
     let targets = batch::targets(ctx, args)?;
-    let (mut steps, mut losses, mut seen) = (Vec::new(), Vec::new(), String::new());
+    let mut steps: Vec<String> = targets.unknown_steps().collect();
+    let (mut losses, mut seen) = (Vec::new(), String::new());
     for machine in &targets.machines {
         let (name, state) = (&machine.at.name, machine.power.word());
         seen.push_str(&format!("{} {};", machine.at.id, machine.native_state));
@@ -162,14 +163,14 @@ fn already(machine: &Machine, verb: Verb) -> bool {
 
 /// Refuses what would only fail or hang on the hypervisor.
 fn ready(machine: &Machine, verb: Verb) -> Result<()> {
+    if machine.template {
+        return Err(Error::new(Kind::Conflict, "it is a template and never runs")
+            .hint("clone_vm makes a VM of it"));
+    }
     if let Some(question) = &machine.question {
-        let choices: Vec<String> =
-            question.choices.iter().map(|(key, label)| format!("{key} ({label})")).collect();
-        return Err(Error::new(
-            Kind::Conflict,
-            format!("it waits for an answer: {}", question.text),
-        )
-        .hint(format!("Answer with answer_vm_question, choices: {}", choices.join(", "))));
+        let said = format!("it waits for an answer: {}", question.text);
+        return Err(Error::new(Kind::Conflict, said)
+            .hint(format!("Answer with answer_vm_question, choices: {}", question.offered())));
     }
     let running = machine.power == PowerState::On;
     if verb != Verb::On && verb != Verb::Off && !running {

@@ -6,6 +6,7 @@
 
 use crate::text::json;
 use crate::text::json::{Array, Object, Value};
+use crate::text::words::counted;
 
 /// Named values in the order to show them; what is unknown is left out.
 #[derive(Clone, Default)]
@@ -141,10 +142,20 @@ pub struct Rows {
     pub concise: &'static [&'static str],
     /// How many rows there are without the page.
     pub total: usize,
-    /// Where this page starts.
-    pub offset: usize,
-    /// How many of a batch failed.
+    /// Where this page starts; `None` for rows that come as a whole and cannot be paged.
+    pub offset: Option<usize>,
+    /// How many of a batch failed; their rows come first.
     pub failed: usize,
+    /// Rows of servers that could not be asked: shown on every page and never counted.
+    pub unasked: Vec<Record>,
+}
+
+impl Rows {
+    /// Rows that come as a whole.
+    pub fn whole(key: &'static str, concise: &'static [&'static str], rows: Vec<Record>) -> Rows {
+        let total = rows.len();
+        Rows { key, rows, concise, total, offset: None, failed: 0, unasked: Vec::new() }
+    }
 }
 
 /// What a tool answers.
@@ -192,18 +203,19 @@ impl Reply {
 }
 
 fn show_rows(list: Rows, detailed: bool, cap: usize) -> Shown {
-    let (asked, failed) = (list.rows.len(), list.failed);
+    let (asked, failed, unasked) = (list.rows.len(), list.failed, list.unasked.len());
     let mut columns: Vec<&'static str> = Vec::new();
-    if list.rows.iter().any(|row| row.get("host").is_some()) {
+    let all = || list.unasked.iter().chain(&list.rows);
+    if all().any(|row| row.get("host").is_some()) {
         columns.push("host");
     }
     columns.extend(list.concise);
-    if list.rows.iter().any(|row| row.get("error").is_some()) && !columns.contains(&"error") {
+    if all().any(|row| row.get("error").is_some()) && !columns.contains(&"error") {
         columns.push("error");
     }
     let mut room = cap.saturating_sub(400 + columns.join(" | ").len());
     let (mut cells, mut kept) = (Vec::new(), Array::new());
-    for row in list.rows {
+    for row in list.unasked.into_iter().chain(list.rows) {
         let line: Vec<String> =
             columns.iter().map(|name| row.get(name).map_or("-".into(), cell)).collect();
         let object = if detailed { row.object() } else { row.only(list.concise).object() };
@@ -217,14 +229,16 @@ fn show_rows(list: Rows, detailed: bool, cap: usize) -> Shown {
         cells.push(line);
         kept.push(Value::Object(object));
     }
-    let next = list.offset + kept.len();
-    let note = rows_note(kept.len(), asked, failed, list.offset, list.total);
+    let shown = kept.len().saturating_sub(unasked);
+    let part = Part { shown, asked, failed, unasked, offset: list.offset, total: list.total };
     let mut data = json::object([("total", json::int(list.total as i64))]);
-    if next < list.total {
+    if let Some(next) = part.next() {
         data.insert("next_offset".to_owned(), json::int(next as i64));
     }
-    if failed > 0 {
-        data.insert("failed".to_owned(), json::int(failed as i64));
+    for (name, count) in [("failed", failed), ("left_out", part.left_out())] {
+        if count > 0 {
+            data.insert(name.to_owned(), json::int(count as i64));
+        }
     }
     data.insert(list.key.to_owned(), Value::Array(kept));
     let mut text = String::new();
@@ -236,38 +250,65 @@ fn show_rows(list: Rows, detailed: bool, cap: usize) -> Shown {
             text.push('\n');
         }
     }
+    let note = part.note();
     text.push_str(&note);
     Shown {
         text,
         data,
         table: Some((columns, cells)),
         note: Some(note),
-        some_failed: failed > 0,
-        all_failed: failed > 0 && failed == asked,
+        some_failed: failed > 0 || unasked > 0,
+        all_failed: (failed > 0 && failed == asked) || (unasked > 0 && asked == 0),
     }
 }
 
-fn rows_note(kept: usize, asked: usize, failed: usize, offset: usize, total: usize) -> String {
-    if total == 0 {
-        return "none".to_owned();
+/// How much of a list an answer holds.
+struct Part {
+    shown: usize,
+    asked: usize,
+    failed: usize,
+    unasked: usize,
+    offset: Option<usize>,
+    total: usize,
+}
+
+impl Part {
+    /// Where the next page begins.
+    fn next(&self) -> Option<usize> {
+        let next = self.offset? + self.shown;
+        (next < self.total && self.shown > 0).then_some(next)
     }
-    let mut note = if kept == total {
-        format!("{total} in all")
-    } else if kept == 0 && offset >= total {
-        format!("offset {offset} is past the end of {total}")
-    } else {
-        format!("{} to {} of {total}", offset + 1, offset + kept)
-    };
-    if failed > 0 {
-        note.push_str(&format!("; {failed} failed"));
+
+    /// Rows that no page can bring.
+    fn left_out(&self) -> usize {
+        if self.offset.is_none() { self.asked - self.shown } else { 0 }
     }
-    if kept < asked {
-        note.push_str("; cut at the size limit of one answer");
+
+    fn note(&self) -> String {
+        let (shown, total) = (self.shown, self.total);
+        let mut note = match self.offset {
+            _ if total == 0 => "none".to_owned(),
+            _ if shown == total => format!("{total} in all"),
+            Some(offset) if offset >= total => {
+                format!("offset {offset} is past the end of {total}")
+            }
+            Some(offset) => format!("{} to {} of {total}", offset + 1, offset + shown),
+            None => format!("{shown} of {total}"),
+        };
+        if self.failed > 0 {
+            note.push_str(&format!("; {} failed", self.failed));
+        }
+        if self.unasked > 0 {
+            note.push_str(&format!("; {} could not be asked", counted(self.unasked, "server")));
+        }
+        if shown < self.asked {
+            note.push_str("; cut at the size limit of one answer");
+        }
+        if let Some(next) = self.next() {
+            note.push_str(&format!("; go on with offset={next}"));
+        }
+        note
     }
-    if offset + kept < total && kept > 0 {
-        note.push_str(&format!("; go on with offset={}", offset + kept));
-    }
-    note
 }
 
 fn show_one(said: Option<String>, record: Record, cap: usize) -> Shown {
@@ -315,8 +356,9 @@ mod tests {
             rows: (0..count).map(row).collect(),
             concise: &["name", "cpu"],
             total: count,
-            offset: 0,
+            offset: Some(0),
             failed: 0,
+            unasked: Vec::new(),
         })
     }
 
@@ -344,6 +386,31 @@ mod tests {
                 "1 to {next} of 5000; cut at the size limit of one answer; go on with offset={next}"
             )));
         }
+    }
+
+    #[test]
+    fn rows_that_cannot_be_paged_name_no_next_page() {
+        let row = |at| Record::new().text("name", format!("vm{at:04}"));
+        let mut list = Rows::whole("results", &["name"], (0..900).map(row).collect());
+        list.failed = 3;
+        let shown = Reply::Rows(list).shown(false, 2_000);
+        let left_out = shown.data.get("left_out").and_then(json::as_int).unwrap();
+        assert!(left_out > 800 && shown.data.get("next_offset").is_none());
+        assert!(shown.text.ends_with("of 900; 3 failed; cut at the size limit of one answer"));
+    }
+
+    #[test]
+    fn a_server_that_could_not_be_asked_is_on_every_page_and_counts_nowhere() {
+        let Reply::Rows(mut list) = rows(2) else { panic!("rows") };
+        list.unasked = vec![Record::new().text("host", "b").text("error", "away")];
+        let shown = Reply::Rows(list).shown(false, 60_000);
+        assert!(
+            shown.text.starts_with("host | name | cpu | error\nb | - | - | away\n"),
+            "{}",
+            shown.text
+        );
+        assert!(shown.text.ends_with("2 in all; 1 server could not be asked"));
+        assert_eq!(shown.data.get("total").and_then(json::as_int), Some(2));
     }
 
     #[test]

@@ -43,14 +43,11 @@ fn list(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
             .maybe_text("trouble", status.trouble)
     };
     let rows: Vec<Record> = ctx.fleet.servers().iter().enumerate().map(row).collect();
-    Ok(Reply::Rows(Rows {
-        key: "servers",
-        total: rows.len(),
+    Ok(Reply::Rows(Rows::whole(
+        "servers",
+        &["kind", "user", "default", "connected", "version", "trouble"],
         rows,
-        concise: &["kind", "user", "default", "connected", "version", "trouble"],
-        offset: 0,
-        failed: 0,
-    }))
+    )))
 }
 
 fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {

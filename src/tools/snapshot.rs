@@ -5,7 +5,7 @@
 
 use crate::change;
 use crate::error::{Error, Kind, Result};
-use crate::hv::model::{Machine, MachineRef, Snapshot};
+use crate::hv::model::{Machine, MachineRef, PowerState, Snapshot};
 use crate::hv::snapshots::NewSnapshot;
 use crate::text::words::counted;
 use crate::tools::args::{Arg, Args, Default};
@@ -95,8 +95,11 @@ const SNAPSHOT: Arg = Arg::text("snapshot_name", "name, path or id").required();
 const DESCRIPTION: Arg = Arg::text("description", "");
 const MEMORY: Arg = Arg::flag("memory", "also save memory, so that a revert resumes the VM")
     .or(Default::Flag(true));
-const QUIESCE: Arg =
-    Arg::flag("quiesce", "let VMware Tools settle the file systems first").or(Default::Flag(false));
+const QUIESCE: Arg = Arg::flag(
+    "quiesce",
+    "let VMware Tools settle the file systems first; memory is not saved then",
+)
+.or(Default::Flag(false));
 const CHILDREN: Arg = Arg::flag("remove_children", "").or(Default::Flag(false));
 const NEW_NAME: Arg = Arg::text("new_name", "");
 const NEW_DESCRIPTION: Arg = Arg::text("new_description", "");
@@ -105,14 +108,11 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let machine = find(ctx, args)?;
     let rows: Vec<Record> =
         ctx.snapshots()?.list(&ctx.call, &machine.at)?.iter().map(row).collect();
-    Ok(Reply::Rows(Rows {
-        key: "snapshots",
-        total: rows.len(),
+    Ok(Reply::Rows(Rows::whole(
+        "snapshots",
+        &["name", "path", "id", "created", "state", "current", "size_bytes"],
         rows,
-        concise: &["name", "path", "id", "created", "state", "current", "size_bytes"],
-        offset: 0,
-        failed: 0,
-    }))
+    )))
 }
 
 fn row(it: &Snapshot) -> Record {
@@ -172,31 +172,55 @@ struct Create {
 
 fn plan_create(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Create>> {
     ctx.snapshots()?;
-    let targets = batch::targets(ctx, args)?;
     let new = NewSnapshot {
-        name: args.text(NEW)?.to_owned(),
+        name: args.text(NEW)?.trim().to_owned(),
         description: args.opt_text(DESCRIPTION).unwrap_or_default().to_owned(),
         memory: args.flag(MEMORY),
         quiesce: args.flag(QUIESCE),
     };
-    let step = |machine: &Machine| {
-        let running = machine.power == crate::hv::model::PowerState::On;
-        let memory = if new.memory && running { "with memory" } else { "without memory" };
+    if new.name.is_empty() {
+        return Err(Error::usage("a snapshot needs a name"));
+    }
+    let targets = batch::targets(ctx, args)?;
+    let mut steps: Vec<String> = targets.unknown_steps().collect();
+    for machine in &targets.machines {
         let (name, word) = (&machine.at.name, machine.power.word());
-        format!("`{name}` ({word}) gets a snapshot `{}` {memory}", new.name)
-    };
-    let steps = targets.machines.iter().map(step).collect();
+        steps.push(match suited(machine, &new) {
+            Ok(new) => format!("`{name}` ({word}) gets a snapshot `{}` {}", new.name, how(&new)),
+            Err(error) => format!("`{name}` ({word}) would be refused: {error}"),
+        });
+    }
     let seen: Vec<String> = targets.machines.iter().map(state).collect();
     Ok(Plan::new(steps, seen.join(";"), Create { targets, new }))
+}
+
+/// What is saved of this machine: memory only of a running one, and not of a settled one, since
+/// with memory nothing is settled.
+fn suited(machine: &Machine, new: &NewSnapshot) -> Result<NewSnapshot> {
+    let running = machine.power == PowerState::On;
+    let quiesce = new.quiesce && running;
+    if quiesce && machine.agent.as_deref().is_some_and(|agent| agent != "running") {
+        let agent = machine.agent.as_deref().unwrap_or_default();
+        let said = format!("VMware Tools are {agent}, so the file systems cannot be settled");
+        return Err(Error::new(Kind::Conflict, said).hint("Pass quiesce=false"));
+    }
+    Ok(NewSnapshot { memory: new.memory && running && !quiesce, quiesce, ..new.clone() })
+}
+
+fn how(new: &NewSnapshot) -> &'static str {
+    match (new.memory, new.quiesce) {
+        (_, true) => "with settled file systems, without memory",
+        (true, false) => "with memory",
+        (false, false) => "without memory",
+    }
 }
 
 fn create(ctx: &Ctx<'_>, it: Create) -> Result<Reply> {
     let snapshots = ctx.snapshots()?;
     batch::each(ctx, &it.targets, |call, machine| {
-        let running = machine.power == crate::hv::model::PowerState::On;
-        let new = NewSnapshot { memory: it.new.memory && running, ..it.new.clone() };
+        let new = suited(machine, &it.new)?;
         let id = snapshots.create(call, &machine.at, &new)?;
-        Ok(format!("snapshot `{}` created, id {id}", new.name))
+        Ok(format!("snapshot `{}` created {}, id {id}", new.name, how(&new)))
     })
 }
 
@@ -375,7 +399,7 @@ mod tests {
             path: path.to_owned(),
             description: String::new(),
             created: None,
-            state: crate::hv::model::PowerState::Off,
+            state: PowerState::Off,
             size_bytes: None,
             current: false,
             children: 0,

@@ -5,7 +5,7 @@ use crate::hv::machines::Depth;
 use crate::hv::model::{Disk, Machine, MachineDetail, Nic, PowerState};
 use crate::text::glob;
 use crate::tools::args::{Arg, Args, Default};
-use crate::tools::ctx::Ctx;
+use crate::tools::ctx::{Ctx, Gathered};
 use crate::tools::reply::{Record, Reply, Rows};
 use crate::tools::{Effect, Level, Run, Tool};
 
@@ -52,25 +52,34 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let depth = if detailed { Depth::Full } else { Depth::Rows };
     let _always_fresh = args.flag(NO_CACHE);
     let wanted = Wanted::read(args)?;
-    let rows = ctx.gather(|host, call| {
-        let machines = host.machines().list(call, depth)?;
-        Ok(machines.iter().filter(|machine| wanted.takes(machine)).map(row).collect())
+    let gathered = ctx.gather(|host, call| {
+        let mut machines = host.machines().list(call, depth)?;
+        machines.retain(|machine| wanted.takes(machine));
+        Ok(machines)
     })?;
-    page("vms", COLUMNS, rows, args)
+    page("vms", COLUMNS, gathered, row, args)
 }
 
-/// One page of a list by `limit` and `offset`.
-pub fn page(
+/// One page of a list by `limit` and `offset`; rows are made of what is on it only.
+pub fn page<T>(
     key: &'static str,
     concise: &'static [&'static str],
-    rows: Vec<Record>,
+    gathered: Gathered<'_, T>,
+    row: impl Fn(&T) -> Record,
     args: &Args,
 ) -> Result<Reply> {
     let offset = usize::try_from(args.int(OFFSET)?).unwrap_or(0);
     let limit = usize::try_from(args.int(LIMIT)?).unwrap_or(100);
-    let total = rows.len();
-    let rows = rows.into_iter().skip(offset).take(limit).collect();
-    Ok(Reply::Rows(Rows { key, rows, concise, total, offset, failed: 0 }))
+    let total = gathered.found.len();
+    let shown = gathered.found.iter().skip(offset).take(limit);
+    let rows = shown
+        .map(|(server, it)| match server {
+            Some(server) => row(it).led_by("host", *server),
+            None => row(it),
+        })
+        .collect();
+    let unasked = gathered.unasked;
+    Ok(Reply::Rows(Rows { key, rows, concise, total, offset: Some(offset), failed: 0, unasked }))
 }
 
 struct Wanted<'a> {
@@ -83,7 +92,8 @@ impl Wanted<'_> {
     fn read(args: &Args) -> Result<Wanted<'_>> {
         let state = args.opt_text(STATE);
         if state.is_some_and(|it| !is_state(it)) {
-            return Err(Error::usage(format!("no VM is ever `{}`", state.unwrap_or_default()))
+            let word = crate::error::quoted(state.unwrap_or_default());
+            return Err(Error::usage(format!("no VM is ever `{word}`"))
                 .hint(format!("States are {}", PowerState::WORDS.join(", "))));
         }
         Ok(Wanted { name: args.opt_text(GLOB), state, folder: args.opt_text(FOLDER) })
@@ -99,14 +109,14 @@ impl Wanted<'_> {
 }
 
 fn has_state(machine: &Machine, state: &str) -> bool {
-    machine.power.word() == state || machine.native_state.eq_ignore_ascii_case(state)
+    machine.power.word().eq_ignore_ascii_case(state)
+        || machine.native_state.eq_ignore_ascii_case(state)
 }
 
-/// Our words, and any single word that a hypervisor could use for its own.
+/// Our words, and what hypervisors call the same.
 fn is_state(word: &str) -> bool {
-    PowerState::WORDS.contains(&word)
-        || word.to_ascii_lowercase().starts_with("powered")
-        || word == "running"
+    const NATIVE: [&str; 2] = ["poweredOn", "poweredOff"];
+    PowerState::WORDS.iter().chain(&NATIVE).any(|known| known.eq_ignore_ascii_case(word))
 }
 
 /// A folder by its path, or by the name of any folder on the way.

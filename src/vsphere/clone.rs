@@ -14,6 +14,7 @@ use crate::vsphere::{Vsphere, props, task};
 
 const PATHS: &[&str] = &[
     "parent",
+    "runtime.host",
     "runtime.powerState",
     "summary.config.template",
     "config.hardware.device",
@@ -30,7 +31,7 @@ pub fn prepare<'a>(
     let at = it.locate(call, source)?;
     let vm = reference(&at);
     let row = props::one(&it.session, call, &vm, "VirtualMachine", PATHS)?;
-    let site = Site::read(it, call)?;
+    let site = Site::near(it, call, row.reference("runtime.host"))?;
     let folder = match (&new.folder, row.reference("parent")) {
         (None, Some(parent)) => parent.clone(),
         (wanted, _) => site.folder(wanted.as_deref())?,
@@ -58,7 +59,12 @@ pub fn prepare<'a>(
     };
     let on =
         store.as_ref().map_or("the source's datastore".to_owned(), |it| format!("`{}`", it.name));
-    let mut steps = vec![format!("`{}` is cloned to `{}` on {on}: {how}", at.name, new.name)];
+    let mut steps = vec![format!(
+        "`{}` is cloned to `{}` on {on}, `{}`: {how}",
+        at.name,
+        new.name,
+        site.compute_name()
+    )];
     if new.power_on {
         steps.push(format!("`{}` is powered on", new.name));
     }

@@ -4,6 +4,8 @@
 //! around them. Whatever fails on the way takes the folder with it, and only the folder that was
 //! made here. Unverified against a real host: EFI variables and a delta chain's base.
 
+use std::time::Duration;
+
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::{Call, Rights};
 use crate::hv::lifecycle::NewClone;
@@ -11,7 +13,7 @@ use crate::hv::model::PowerState;
 use crate::hv::prepared::Prepared;
 use crate::text::words::counted;
 use crate::vim::value::{Object, Ref, Value};
-use crate::vsphere::copy_spec::{CopiedDisk, config_spec, copied_disks};
+use crate::vsphere::copy_spec::{CopiedDisk, config_spec, copied_disks, file_stem, not_copied};
 use crate::vsphere::machines::{power, reference};
 use crate::vsphere::site::Site;
 use crate::vsphere::tree::escaped;
@@ -44,7 +46,7 @@ pub fn prepare<'a>(
     let folder = site.folder(None)?;
     site.refuse_duplicate(&new.name, &folder)?;
     let store = site.datastore(new.datastore.as_deref(), it.defaults.datastore.as_deref())?;
-    let home = format!("[{}] {}", store.name, folder_name(&new.name));
+    let home = format!("[{}] {}", store.name, file_stem(&new.name));
     let copied = copied_disks(&config, &home, &new.name)?;
     let gigabytes = copied.iter().map(|disk| disk.bytes).sum::<i64>() >> 30;
     let mut steps = vec![
@@ -55,12 +57,17 @@ pub fn prepare<'a>(
             at.name
         ),
         format!(
-            "`{}` is made around them with the same hardware, new MAC addresses and a new uuid",
+            "`{}` is made around them with the same CPUs, memory, controllers, network cards, CD \
+             drives and serial ports, new MAC addresses and a new uuid",
             new.name
         ),
     ];
     if config.text("firmware") == Some("efi") {
         steps.push("its EFI variables start empty".to_owned());
+    }
+    let dropped = not_copied(&config);
+    if !dropped.is_empty() {
+        steps.push(format!("not copied: {}", dropped.join(", ")));
     }
     if new.power_on {
         steps.push(format!("`{}` is powered on", new.name));
@@ -68,6 +75,7 @@ pub fn prepare<'a>(
     let spec = config_spec(&config, &escaped(&new.name), &home, &copied);
     let work = Work {
         it,
+        name: new.name.clone(),
         home,
         copied,
         folder,
@@ -110,13 +118,9 @@ fn refuse_unfit(
     Ok(())
 }
 
-/// A folder's name on a datastore: a name's `/` would open another folder.
-fn folder_name(name: &str) -> String {
-    name.replace(['/', '\\', '[', ']', '%'], "_")
-}
-
 struct Work<'a> {
     it: &'a Vsphere,
+    name: String,
     home: String,
     copied: Vec<CopiedDisk>,
     folder: Ref,
@@ -139,9 +143,27 @@ impl Work<'_> {
             Ok(machine) => self.finish(call, &machine),
             // A copy that still runs would lose its folder under its feet.
             Err(error) if task::goes_on(&error) => {
-                Err(error.during(format!("{} is to be deleted when the copy has ended", self.home)))
+                let left =
+                    format!("{} is left; look whether the copy ends, or delete it", self.home);
+                Err(error.during(left))
             }
-            Err(error) => Err(self.clean_up(&files, error)),
+            Err(error) => Err(match self.made_all_the_same() {
+                Ok(None) => self.clean_up(&files, error),
+                Ok(Some(id)) => {
+                    error.during(format!("`{}` exists all the same, id {id}", self.name))
+                }
+                Err(_) => error.during(format!("{} is left: the server is lost", self.home)),
+            }),
+        }
+    }
+
+    /// The id of a machine of the new name: a task that failed may have made it.
+    fn made_all_the_same(&self) -> Result<Option<String>> {
+        let call = Call::new(Rights::ReadOnly).within(Duration::from_secs(60));
+        match self.it.locate(&call, &self.name) {
+            Ok(at) => Ok(Some(at.id)),
+            Err(error) if error.kind() == Kind::NotFound => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
@@ -200,7 +222,7 @@ impl Work<'_> {
 
     /// Takes the half-filled folder away, also when the call was cancelled; says if it could not.
     fn clean_up(&self, files: &Ref, error: Error) -> Error {
-        let call = Call::new(Rights::Change).within(std::time::Duration::from_secs(120));
+        let call = Call::new(Rights::Change).within(Duration::from_secs(120));
         let args =
             Object::args().with("name", self.home.as_str()).with("datacenter", &self.datacenter);
         let method = "DeleteDatastoreFile_Task";

@@ -24,10 +24,35 @@ pub struct CopiedDisk {
 const HARMLESS: &[&str] =
     &["guestinfo.", "disk.enableuuid", "isolation.", "answer.", "svga.", "tools."];
 
+/// A name as a file or folder may have it: a name's `/` would open another folder.
+pub fn file_stem(name: &str) -> String {
+    name.replace(['/', '\\', '[', ']', '%'], "_")
+}
+
+/// The labels of devices that the copy will lack and the server does not make by itself.
+pub fn not_copied(config: &Object) -> Vec<String> {
+    const EVERYWHERE: [&str; 8] = [
+        "VirtualIDEController",
+        "VirtualPCIController",
+        "VirtualPS2Controller",
+        "VirtualSIOController",
+        "VirtualKeyboard",
+        "VirtualPointingDevice",
+        "VirtualMachineVideoCard",
+        "VirtualMachineVMCIDevice",
+    ];
+    let lost = |device: &&Object| {
+        copied(device, &[]).is_none()
+            && !device.is("VirtualDisk")
+            && !EVERYWHERE.iter().any(|kind| device.is(kind))
+    };
+    config.objects("hardware.device").filter(lost).map(|it| label(it).to_owned()).collect()
+}
+
 /// Which disks go where; a disk that is no file of its own cannot be copied.
 pub fn copied_disks(config: &Object, home: &str, name: &str) -> Result<Vec<CopiedDisk>> {
     let devices = config.list("hardware.device");
-    let stem = name.replace(['/', '\\', '[', ']', '%'], "_");
+    let stem = file_stem(name);
     let copied = |(at, disk): (usize, &Object)| {
         let flat = disk.object("backing").filter(|it| it.is("VirtualDiskFlatVer2BackingInfo"));
         let from = flat.and_then(|it| it.text("fileName")).ok_or_else(|| {

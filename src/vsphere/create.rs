@@ -8,6 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
 use crate::hv::lifecycle::{Firmware, NewMachine};
 use crate::hv::prepared::Prepared;
+use crate::text::words::counted;
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Value};
 use crate::vsphere::devices::{add, add_new_disk, connectable};
@@ -21,32 +22,17 @@ const SATA: i64 = -2;
 /// Chooses places and says what will be made.
 pub fn prepare<'a>(it: &'a Vsphere, call: &Call, new: &NewMachine) -> Result<Prepared<'a>> {
     refuse_tpm(it, call, new)?;
+    if new.memory_mb % 4 != 0 {
+        return Err(Error::usage(format!("{} MB of memory is not a multiple of 4", new.memory_mb)));
+    }
     let site = Site::read(it, call)?;
     let folder = site.folder(None)?;
     site.refuse_duplicate(&new.name, &folder)?;
     let store = site.datastore(new.datastore.as_deref(), it.defaults.datastore.as_deref())?;
     let (network, backing) =
         site.network(new.network.as_deref(), it.defaults.network.as_deref())?;
-    let iso = iso(new, &store)?;
-    let mut steps = vec![format!(
-        "`{}` is made on `{}`: {} CPUs, {} MB, guest {}",
-        new.name,
-        site.compute_name(),
-        new.cpus,
-        new.memory_mb,
-        new.guest_id
-    )];
-    steps.push(format!(
-        "a thin disk of {} GB on `{}` ({} GB free)",
-        new.disk_gb,
-        store.name,
-        store.free_bytes >> 30
-    ));
-    steps.push(format!("a network card on `{network}`"));
-    steps.push(match &iso {
-        Some(path) => format!("a CD/DVD drive with {path}"),
-        None => "an empty CD/DVD drive".to_owned(),
-    });
+    let iso = iso(new, &site, &store)?;
+    let steps = steps(new, &site, &store, &network, iso.as_deref());
     let spec = spec(new, &store, backing, iso);
     let args = Object::args().with("config", spec).with("pool", site.pool());
     let name = new.name.clone();
@@ -76,21 +62,72 @@ fn refuse_tpm(it: &Vsphere, call: &Call, new: &NewMachine) -> Result<()> {
     }
 }
 
-/// The ISO as `[datastore] path`.
-fn iso(new: &NewMachine, store: &Store) -> Result<Option<String>> {
+/// What will be made, for a person.
+fn steps(
+    new: &NewMachine,
+    site: &Site,
+    store: &Store,
+    network: &str,
+    iso: Option<&str>,
+) -> Vec<String> {
+    let mut firmware = if new.firmware == Firmware::Efi { "EFI" } else { "BIOS" }.to_owned();
+    if new.secure_boot {
+        firmware.push_str(" with secure boot");
+    }
+    if new.tpm {
+        firmware.push_str(", a virtual TPM");
+    }
+    vec![
+        format!(
+            "`{}` is made on `{}`: {}, {} MB, guest {}, {firmware}",
+            new.name,
+            site.compute_name(),
+            counted(usize::try_from(new.cpus).unwrap_or(0), "CPU"),
+            new.memory_mb,
+            new.guest_id
+        ),
+        format!(
+            "a thin disk of {} GB on `{}` ({} GB free)",
+            new.disk_gb,
+            store.name,
+            store.free_bytes >> 30
+        ),
+        format!("a network card on `{network}`"),
+        match iso {
+            Some(path) if new.boot_from_iso => {
+                format!("a CD/DVD drive with {path}, first in the boot order")
+            }
+            Some(path) => format!("a CD/DVD drive with {path}"),
+            None => "an empty CD/DVD drive".to_owned(),
+        },
+    ]
+}
+
+/// The ISO as `[datastore] path`, on a datastore that the new machine can reach.
+fn iso(new: &NewMachine, site: &Site, store: &Store) -> Result<Option<String>> {
     let Some(path) = new.iso_path.as_deref() else { return Ok(None) };
     if !path.to_lowercase().ends_with(".iso") {
         return Err(Error::usage(format!("`{path}` is not an .iso file")));
     }
-    if path.starts_with('[') {
-        return match path.split_once("] ") {
-            Some(_) => Ok(Some(path.to_owned())),
-            None => Err(Error::new(Kind::Usage, format!("`{path}` is no datastore path"))
-                .hint("Such as [datastore1] iso/install.iso")),
-        };
-    }
-    let on = new.iso_datastore.as_deref().unwrap_or(&store.name);
-    Ok(Some(format!("[{on}] {}", path.trim_start_matches('/'))))
+    let (on, file) = match path.strip_prefix('[') {
+        None => (new.iso_datastore.as_deref(), path),
+        Some(rest) => {
+            let (on, file) = rest.split_once("] ").ok_or_else(|| {
+                Error::usage(format!("`{path}` is no datastore path"))
+                    .hint("Such as [datastore1] iso/install.iso")
+            })?;
+            if new.iso_datastore.as_deref().is_some_and(|other| other != on) {
+                return Err(Error::usage("`iso_path` and `iso_datastore` name two datastores")
+                    .hint("Pass one of them"));
+            }
+            (Some(on), file)
+        }
+    };
+    let on = match on {
+        Some(name) => site.datastore(Some(name), None)?.name,
+        None => store.name.clone(),
+    };
+    Ok(Some(format!("[{on}] {}", file.trim_start_matches('/'))))
 }
 
 fn spec(new: &NewMachine, store: &Store, network: Object, iso: Option<String>) -> Object {
@@ -163,22 +200,64 @@ fn cdrom(iso: Option<String>) -> Object {
         .with("unitNumber", 0)
 }
 
+/// Guests whose installers bring drivers for paravirtual disks and cards.
+const MODERN: &[&str] = &[
+    "almalinux",
+    "amazonlinux",
+    "asianux7",
+    "asianux8",
+    "centos6",
+    "centos7",
+    "centos8",
+    "centos9",
+    "coreos",
+    "crxpod",
+    "debian",
+    "fedora",
+    "opensuse",
+    "oracleLinux6",
+    "oracleLinux7",
+    "oracleLinux8",
+    "oracleLinux9",
+    "other3xLinux",
+    "other4xLinux",
+    "other5xLinux",
+    "other6xLinux",
+    "rhel6",
+    "rhel7",
+    "rhel8",
+    "rhel9",
+    "rockylinux",
+    "sles",
+    "ubuntu",
+    "vmkernel",
+    "vmwarePhoton",
+];
+
+/// Windows from before the drivers of newer ones.
+const OLD_WINDOWS: &[&str] =
+    &["win2000", "win31", "win95", "win98", "winMe", "winNT", "winNet", "winXP"];
+
+fn begins(guest: &str, starts: &[&str]) -> bool {
+    starts.iter().any(|start| guest.starts_with(start))
+}
+
 /// The disk controller that the guest's installer knows.
 fn scsi_kind(guest: &str) -> &'static str {
     match guest {
-        guest if guest.starts_with("win") => "VirtualLsiLogicSASController",
-        guest if guest.starts_with("other") && !guest.contains("inux") => {
-            "VirtualLsiLogicController"
+        guest if begins(guest, MODERN) => "ParaVirtualSCSIController",
+        guest if guest.starts_with("win") && !begins(guest, OLD_WINDOWS) => {
+            "VirtualLsiLogicSASController"
         }
-        _ => "ParaVirtualSCSIController",
+        _ => "VirtualLsiLogicController",
     }
 }
 
 /// The network card that the guest's installer knows.
 fn card_kind(guest: &str) -> &'static str {
     match guest {
-        guest if guest.starts_with("win") => "VirtualE1000e",
-        guest if guest.starts_with("other") && !guest.contains("inux") => "VirtualE1000",
-        _ => "VirtualVmxnet3",
+        guest if begins(guest, MODERN) => "VirtualVmxnet3",
+        guest if guest.starts_with("win") && !begins(guest, OLD_WINDOWS) => "VirtualE1000e",
+        _ => "VirtualE1000",
     }
 }

@@ -1,15 +1,16 @@
 //! Making and unmaking machines: where each verb is prepared.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hv::call::Call;
 use crate::hv::lifecycle::{BootDevice, Changes, Lifecycle, NewClone, NewMachine};
-use crate::hv::model::{MachineRef, PowerState};
+use crate::hv::machines::{Depth, Machines};
+use crate::hv::model::{Machine, MachineRef, PowerState};
 use crate::hv::prepared::Prepared;
 use crate::vim::value::Object;
 use crate::vsphere::devices::disks;
 use crate::vsphere::machines::{machine, reference};
 use crate::vsphere::tree::escaped;
-use crate::vsphere::{Vsphere, boot, clone, copy, create, props, reconfigure, task};
+use crate::vsphere::{Vsphere, boot, clone, copy, create, props, reconfigure, site, task};
 
 impl Lifecycle for Vsphere {
     fn create<'a>(&'a self, call: &Call, new: &NewMachine) -> Result<Prepared<'a>> {
@@ -76,9 +77,14 @@ impl Lifecycle for Vsphere {
         reconfigure::prepare(self, call, wanted, changes)
     }
 
-    fn rename<'a>(&'a self, _: &Call, machine: &MachineRef, name: &str) -> Result<Prepared<'a>> {
+    fn rename<'a>(&'a self, call: &Call, machine: &MachineRef, name: &str) -> Result<Prepared<'a>> {
         if machine.name == name {
             return Ok(Prepared::already(format!("already called `{name}`")));
+        }
+        let folder = |at: &MachineRef| at.path.rsplit_once('/').map(|it| it.0.to_owned());
+        let beside = |it: &Machine| it.at.name == name && folder(&it.at) == folder(machine);
+        if let Some(other) = self.list(call, Depth::Names)?.into_iter().find(beside) {
+            return Err(site::duplicate(name, &other.at.id));
         }
         let (vm, old, name) = (reference(machine), machine.name.clone(), name.to_owned());
         let step = format!("name: `{old}` -> `{name}`");
@@ -97,6 +103,9 @@ impl Lifecycle for Vsphere {
         wanted: &str,
         order: &[BootDevice],
     ) -> Result<Prepared<'a>> {
+        if order.iter().enumerate().any(|(at, it)| order[..at].contains(it)) {
+            return Err(Error::usage("a device stands twice in `order`"));
+        }
         let at = self.locate(call, wanted)?;
         let vm = reference(&at);
         let paths = ["config.hardware.device", "config.bootOptions", "config.changeVersion"];

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
-use crate::hv::machines::{Depth, Machines};
+use crate::hv::machines::{Depth, Machines, Unknown};
 use crate::hv::model::{Machine, MachineDetail, MachineRef, PowerState};
 use crate::text::glob;
 use crate::text::nearest::nearest;
@@ -73,20 +73,25 @@ impl Machines for Vsphere {
         Ok(Machine { at, ..machine(row) })
     }
 
-    fn find_all(&self, call: &Call, wanted: &[String]) -> Result<Vec<Machine>> {
+    fn find_all(&self, call: &Call, wanted: &[String]) -> Result<(Vec<Machine>, Unknown)> {
         let named = self.list(call, Depth::Names)?;
-        let mut chosen: Vec<MachineRef> = Vec::new();
+        let (mut chosen, mut unknown): (Vec<MachineRef>, Unknown) = (Vec::new(), Vec::new());
         for word in wanted {
             let matching: Vec<MachineRef> = match is_glob(word) {
-                true => named
-                    .iter()
-                    .filter(|it| glob::matches(word, &it.at.name))
-                    .map(|it| it.at.clone())
-                    .collect(),
-                false => vec![choose(&named, word)?],
+                true => {
+                    let fits = named.iter().filter(|it| glob::matches(word, &it.at.name));
+                    fits.map(|it| it.at.clone()).collect()
+                }
+                false => match choose(&named, word) {
+                    Ok(at) => vec![at],
+                    Err(error) => {
+                        unknown.push((word.clone(), error));
+                        continue;
+                    }
+                },
             };
             if matching.is_empty() {
-                return Err(nobody(word));
+                unknown.push((word.clone(), nobody(word)));
             }
             for at in matching {
                 if !chosen.contains(&at) {
@@ -97,11 +102,14 @@ impl Machines for Vsphere {
         let objects: Vec<Ref> = chosen.iter().map(reference).collect();
         let select = Select { kind: "VirtualMachine", paths: FULL };
         let rows = props::of(&self.session, call, &objects, &[select])?;
-        let state = |at: MachineRef| {
-            let row = rows.iter().find(|row| row.at.id == at.id).ok_or_else(|| nobody(&at.name))?;
-            Ok(Machine { at, ..machine(row) })
-        };
-        chosen.into_iter().map(state).collect()
+        let mut machines = Vec::new();
+        for at in chosen {
+            match rows.iter().find(|row| row.at.id == at.id) {
+                Some(row) => machines.push(Machine { at, ..machine(row) }),
+                None => unknown.push((at.name.clone(), nobody(&at.name))),
+            }
+        }
+        Ok((machines, unknown))
     }
 
     fn detail(&self, call: &Call, wanted: &str) -> Result<MachineDetail> {

@@ -5,6 +5,7 @@ use crate::hv::call::Call;
 use crate::hv::places::{Fact, Place, PlaceKind, Places};
 use crate::text::order;
 use crate::vsphere::props::{Row, Select};
+use crate::vsphere::site::is_uplink;
 use crate::vsphere::tree::{Tree, unescaped};
 use crate::vsphere::{Vsphere, props, tree};
 
@@ -105,13 +106,16 @@ impl Places for Vsphere {
         };
         let mut paths = vec!["name", "parent"];
         paths.extend(kind.facts.iter().map(|(_, path, _)| *path));
+        if kind.wanted == "Network" {
+            paths.push("tag");
+        }
         let mut selects = vec![Select { kind: kind.wanted, paths: &paths }];
         selects.extend(tree::PLACES);
         selects.extend(kind.above.iter().map(|kind| Select { kind, paths: &["name", "parent"] }));
         let (mut tree, mut found) = (Tree::default(), Vec::new());
         props::all(&self.session, call, kind.view, &selects, |row| {
             tree.add(&row);
-            if is_wanted(&row, kind) {
+            if is_wanted(&row, kind) && !is_uplink(&row) {
                 found.push(row);
             }
         })?;

@@ -1,12 +1,12 @@
 //! The power switches: one method each, waited for where it is a task.
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::hv::call::Call;
 use crate::hv::model::MachineRef;
 use crate::hv::power::{Power, Switched, Verb};
 use crate::vim::value::Object;
-use crate::vsphere::machines::reference;
-use crate::vsphere::{Vsphere, task};
+use crate::vsphere::machines::{power, reference};
+use crate::vsphere::{Vsphere, props, task};
 
 impl Power for Vsphere {
     fn switch(&self, call: &Call, machine: &MachineRef, verb: Verb) -> Result<Switched> {
@@ -27,19 +27,19 @@ impl Power for Vsphere {
         };
         match result {
             Ok(()) => Ok(Switched::Done),
-            Err(error) if is_there(&error, verb) => Ok(Switched::Already),
+            Err(error) if error.fault_name() == Some("InvalidPowerState") => {
+                // Somebody else may have done the same between our look and our act.
+                let row = props::one(
+                    &self.session,
+                    call,
+                    &vm,
+                    "VirtualMachine",
+                    &["runtime.powerState"],
+                )?;
+                let state = power(row.text("runtime.powerState").unwrap_or_default());
+                if verb.goal() == Some(state) { Ok(Switched::Already) } else { Err(error) }
+            }
             Err(error) => Err(error),
         }
     }
-}
-
-/// The server refused only because the machine is in the wanted state by now.
-fn is_there(error: &Error, verb: Verb) -> bool {
-    let state = match verb {
-        Verb::On => "existingState poweredOn",
-        Verb::Off | Verb::ShutdownGuest => "existingState poweredOff",
-        Verb::Suspend | Verb::StandbyGuest => "existingState suspended",
-        Verb::Reset | Verb::RebootGuest => return false,
-    };
-    error.fault_name() == Some("InvalidPowerState") && error.sentence().contains(state)
 }

@@ -12,6 +12,7 @@ use crate::vsphere::{Vsphere, props, task};
 
 const PATHS: &[&str] = &[
     "runtime.powerState",
+    "summary.config.template",
     "config.changeVersion",
     "config.hardware.numCPU",
     "config.hardware.numCoresPerSocket",
@@ -86,6 +87,10 @@ impl Draft<'_> {
         power(self.row.text("runtime.powerState").unwrap_or_default()) == PowerState::Off
     }
 
+    fn is_on(&self) -> bool {
+        power(self.row.text("runtime.powerState").unwrap_or_default()) == PowerState::On
+    }
+
     fn refuse(&self, what: &str, why: &str) -> Result<()> {
         let state = power(self.row.text("runtime.powerState").unwrap_or_default()).word();
         Err(Error::new(Kind::Conflict, format!("{what} cannot change while it is {state}: {why}"))
@@ -104,7 +109,8 @@ impl Draft<'_> {
                 .hint(format!("Choose a multiple of {cores}")));
         }
         let hot = if new > old { "config.cpuHotAddEnabled" } else { "config.cpuHotRemoveEnabled" };
-        if !self.is_off() && self.row.flag(hot) != Some(true) {
+        let hot = self.is_on() && self.row.flag(hot) == Some(true);
+        if !self.is_off() && !hot {
             let verb = if new > old { "hot add" } else { "hot remove" };
             self.refuse("cpu", &format!("CPU {verb} is off"))?;
         }
@@ -125,7 +131,8 @@ impl Draft<'_> {
         if !self.is_off() && new < old {
             self.refuse("memory_mb", "memory cannot shrink in a running VM")?;
         }
-        if !self.is_off() && self.row.flag("config.memoryHotAddEnabled") != Some(true) {
+        let hot = self.is_on() && self.row.flag("config.memoryHotAddEnabled") == Some(true);
+        if !self.is_off() && !hot {
             self.refuse("memory_mb", "memory hot add is off")?;
         }
         self.steps.push(format!("memory_mb: {old} -> {new}"));

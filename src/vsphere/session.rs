@@ -37,6 +37,8 @@ pub struct Session {
     pub wire: Wire,
     account: Account,
     state: Mutex<State>,
+    /// When the last attempt to open it failed, and why.
+    failed: Mutex<Option<(Instant, Error)>>,
     /// Copied out of `state`, so that asking for it never waits for a login.
     shown: Mutex<Shown>,
     pulse: Arc<Pulse>,
@@ -91,6 +93,7 @@ impl Session {
             wire,
             account,
             state: Mutex::new(State::Closed),
+            failed: Mutex::default(),
             shown: Mutex::default(),
             pulse: Arc::default(),
         })
@@ -113,7 +116,14 @@ impl Session {
 
     /// The open session, but not `dead`, which has expired.
     fn renewed(self: &Arc<Session>, call: &Call, dead: Option<&Arc<Live>>) -> Result<Arc<Live>> {
+        let arrived = Instant::now();
         let mut state = lock(&self.state);
+        // Who waited for an attempt shares its failure; each trying for itself would take hours.
+        if let Some((at, error)) = &*lock(&self.failed)
+            && *at >= arrived
+        {
+            return Err(error.clone());
+        }
         call.check()?;
         *lock(&self.pulse.last) = Some(Instant::now());
         match &*state {
@@ -136,6 +146,7 @@ impl Session {
             Err(error) => {
                 let refused = matches!(error.fault_name(), Some("InvalidLogin" | "NoPermission"));
                 lock(&self.shown).trouble = Some(error.to_string());
+                *lock(&self.failed) = Some((Instant::now(), error.clone()));
                 if refused {
                     self.set(&mut state, State::Refused(error.clone()));
                 }

@@ -30,7 +30,7 @@ const SELECTS: &[Select<'static>] = &[
     Select { kind: "Datacenter", paths: &["name", "parent", "vmFolder"] },
     Select {
         kind: "ComputeResource",
-        paths: &["name", "parent", "resourcePool", "datastore", "network"],
+        paths: &["name", "parent", "resourcePool", "host", "datastore", "network"],
     },
     Select {
         kind: "Datastore",
@@ -42,6 +42,7 @@ const SELECTS: &[Select<'static>] = &[
         paths: &["name", "key", "config.distributedVirtualSwitch", "tag"],
     },
     Select { kind: "DistributedVirtualSwitch", paths: &["uuid"] },
+    Select { kind: "OpaqueNetwork", paths: &["name", "summary"] },
     Select { kind: "VirtualMachine", paths: &["name", "parent"] },
 ];
 
@@ -73,6 +74,11 @@ pub struct Store {
 impl Site {
     /// Reads the places; the cluster is the configured one or the first.
     pub fn read(it: &Vsphere, call: &Call) -> Result<Site> {
+        Site::near(it, call, None)
+    }
+
+    /// The same around a host: its own cluster and datacenter, whatever is configured.
+    pub fn near(it: &Vsphere, call: &Call, host: Option<&Ref>) -> Result<Site> {
         let (mut tree, mut rows) = (Tree::default(), Vec::new());
         props::all(&it.session, call, KINDS, SELECTS, |row| {
             if row.get("parent").is_some() && &*row.at.kind != "VirtualMachine" {
@@ -81,8 +87,12 @@ impl Site {
             rows.push(row);
         })?;
         let defaults = &it.defaults;
-        let compute =
-            compute(&tree, &rows, defaults.datacenter.as_deref(), defaults.cluster.as_deref())?;
+        let wanted = Wanted {
+            host,
+            datacenter: defaults.datacenter.as_deref().filter(|_| host.is_none()),
+            cluster: defaults.cluster.as_deref().filter(|_| host.is_none()),
+        };
+        let compute = compute(&tree, &rows, &wanted)?;
         Ok(Site { tree, rows, compute })
     }
 
@@ -138,12 +148,7 @@ impl Site {
         };
         match self.rows.iter().find(same) {
             None => Ok(()),
-            Some(row) => Err(Error::new(
-                Kind::Conflict,
-                format!("there is a VM `{name}` already (`{}`)", row.at.id),
-            )
-            .fault("DuplicateName")
-            .hint("Choose another name")),
+            Some(row) => Err(duplicate(name, &row.at.id)),
         }
     }
 
@@ -208,6 +213,12 @@ impl Site {
     }
 
     fn backing(&self, network: &Row) -> Result<Object> {
+        if let Some(summary) = network.object("summary") {
+            // Unverified: no NSX was at hand.
+            return Ok(Object::new("VirtualEthernetCardOpaqueNetworkBackingInfo")
+                .with_some("opaqueNetworkId", summary.text("opaqueNetworkId"))
+                .with_some("opaqueNetworkType", summary.text("opaqueNetworkType")));
+        }
         let Some(key) = network.text("key") else {
             return Ok(Object::new("VirtualEthernetCardNetworkBackingInfo")
                 .with("deviceName", network.text("name").unwrap_or_default())
@@ -228,54 +239,64 @@ impl Site {
 }
 
 /// Port groups of physical cards are marked by a tag; `config.uplink` came later (7.0).
-fn is_uplink(row: &Row) -> bool {
+pub fn is_uplink(row: &Row) -> bool {
     row.items("tag").iter().any(|tag| tag.text("key") == Some("SYSTEM/DVS.UPLINKPG"))
+}
+
+/// The error for a name that another machine of the folder has.
+pub fn duplicate(name: &str, id: &str) -> Error {
+    Error::new(Kind::Conflict, format!("there is a VM `{name}` already (`{id}`)"))
+        .fault("DuplicateName")
+        .hint("Choose another name")
 }
 
 fn missing(what: &str, wanted: &str, names: &[String]) -> Error {
     let shown: Vec<&str> = names.iter().take(30).map(String::as_str).collect();
+    let wanted = crate::error::quoted(wanted);
     let error = Error::new(Kind::NotFound, format!("no usable {what} `{wanted}`"));
-    match nearest(wanted, names.iter().map(String::as_str)) {
-        Some(near) => error.hint(format!("Did you mean `{near}`? There are: {}", shown.join(", "))),
-        None => error.hint(format!("There are: {}", shown.join(", "))),
+    match nearest(&wanted, names.iter().map(String::as_str)) {
+        _ if shown.is_empty() => error.hint("There is none that a VM here could use"),
+        Some(near) if near != wanted => {
+            error.hint(format!("Did you mean `{near}`? There are: {}", shown.join(", ")))
+        }
+        _ => error.hint(format!("There are: {}", shown.join(", "))),
     }
 }
 
-fn compute(
-    tree: &Tree,
-    rows: &[Row],
-    datacenter: Option<&str>,
-    cluster: Option<&str>,
-) -> Result<Compute> {
+/// Which datacenter and cluster are meant.
+struct Wanted<'a> {
+    host: Option<&'a Ref>,
+    datacenter: Option<&'a str>,
+    cluster: Option<&'a str>,
+}
+
+fn compute(tree: &Tree, rows: &[Row], wanted: &Wanted<'_>) -> Result<Compute> {
     let of = |kind: &'static str| rows.iter().filter(move |row| &*row.at.kind == kind);
     let named = |row: &Row, wanted: &str| {
         row.text("name").is_some_and(|name| unescaped(name) == wanted) || row.at.id == wanted
     };
-    let datacenters: Vec<&Row> =
-        of("Datacenter").filter(|row| datacenter.is_none_or(|wanted| named(row, wanted))).collect();
-    if let (Some(wanted), true) = (datacenter, datacenters.is_empty()) {
+    let in_wanted = |row: &&Row| wanted.datacenter.is_none_or(|wanted| named(row, wanted));
+    let datacenters: Vec<&Row> = of("Datacenter").filter(in_wanted).collect();
+    if let (Some(wanted), true) = (wanted.datacenter, datacenters.is_empty()) {
         let names: Vec<String> = of("Datacenter").filter_map(|row| row.string("name")).collect();
         return Err(missing("datacenter", wanted, &names));
     }
-    let runs = rows.iter().filter(|row| row.get("resourcePool").is_some());
     let mut names = Vec::new();
-    for row in
-        runs.filter(|row| matches!(&*row.at.kind, "ComputeResource" | "ClusterComputeResource"))
-    {
-        names.extend(row.string("name"));
+    // Clusters before hosts that stand alone.
+    for row in of("ClusterComputeResource").chain(of("ComputeResource")) {
         let home = datacenters
             .iter()
             .find(|center| tree.above(row.reference("parent")).any(|id| id == center.at.id));
         let (Some(home), Some(pool)) = (home, row.reference("resourcePool")) else { continue };
         let Some(folder) = home.reference("vmFolder") else { continue };
-        if cluster.is_none_or(|wanted| named(row, wanted)) {
-            let ids = |path: &str| -> HashSet<String> {
-                row.items(path)
-                    .iter()
-                    .filter_map(Value::as_reference)
-                    .map(|it| it.id.clone())
-                    .collect()
-            };
+        names.extend(row.string("name"));
+        let ids = |path: &str| -> HashSet<String> {
+            let refs = row.items(path).iter().filter_map(Value::as_reference);
+            refs.map(|it| it.id.clone()).collect()
+        };
+        if wanted.cluster.is_none_or(|wanted| named(row, wanted))
+            && wanted.host.is_none_or(|host| ids("host").contains(&host.id))
+        {
             return Ok(Compute {
                 name: unescaped(row.text("name").unwrap_or_default()),
                 pool: pool.clone(),
@@ -287,7 +308,7 @@ fn compute(
             });
         }
     }
-    match cluster {
+    match wanted.cluster {
         Some(wanted) => Err(missing("cluster", wanted, &names)),
         None => Err(Error::new(Kind::NotFound, "the server has no host that a VM could run on")
             .hint("The account may not see it; check its rights")),

@@ -72,8 +72,18 @@ fn wait(
             Err(Error::new(Kind::Conflict, format!("{method}: somebody cancelled the task"))
                 .fault("RequestCanceled"))
         }
+        Err(error) if error.kind() == Kind::Network => Err(lost(method, &error)),
         result => result,
     }
+}
+
+/// The task was started; what became of it nobody knows.
+fn lost(method: &str, error: &Error) -> Error {
+    let said =
+        format!("{method}: the task was started, then the server was lost: {}", error.sentence());
+    Error::new(Kind::Network, said)
+        .fault(GOES_ON)
+        .hint("It may go on or be done; look at the state before repeating it")
 }
 
 /// The means to end a wait from outside: by ending its task, or the wait alone where the server
@@ -339,8 +349,6 @@ impl Watch<'_> {
 
 /// The error for a task that waits for an answer; the task itself goes on when it is given.
 fn asked(method: &str, question: &Question) -> Error {
-    let choices: Vec<String> =
-        question.choices.iter().map(|(key, label)| format!("{key} ({label})")).collect();
     Error::new(
         Kind::Conflict,
         format!(
@@ -351,7 +359,7 @@ fn asked(method: &str, question: &Question) -> Error {
     .fault("QuestionPending")
     .hint(format!(
         "Answer with answer_vm_question, choices: {}; the task then goes on",
-        choices.join(", ")
+        question.offered()
     ))
 }
 

@@ -13,7 +13,7 @@ use jumpvisor::hv::Host;
 use jumpvisor::hv::call::Call;
 use jumpvisor::hv::fleet::{Fleet, Server};
 use jumpvisor::hv::lifecycle::Lifecycle;
-use jumpvisor::hv::machines::{Depth, Machines};
+use jumpvisor::hv::machines::{Depth, Machines, Unknown};
 use jumpvisor::hv::model::{About, Check, Machine, MachineDetail, MachineRef, PowerState, Status};
 use jumpvisor::hv::places::{Place, PlaceKind, Places};
 use jumpvisor::hv::power::{Power, Switched, Verb};
@@ -104,8 +104,15 @@ impl Machines for Fake {
         })
     }
 
-    fn find_all(&self, call: &Call, wanted: &[String]) -> Result<Vec<Machine>> {
-        wanted.iter().map(|name| self.find(call, name)).collect()
+    fn find_all(&self, call: &Call, wanted: &[String]) -> Result<(Vec<Machine>, Unknown)> {
+        let (mut machines, mut unknown) = (Vec::new(), Vec::new());
+        for name in wanted {
+            match self.find(call, name) {
+                Ok(machine) => machines.push(machine),
+                Err(error) => unknown.push((name.clone(), error)),
+            }
+        }
+        Ok((machines, unknown))
     }
 
     fn detail(&self, call: &Call, wanted: &str) -> Result<MachineDetail> {

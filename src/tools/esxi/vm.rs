@@ -97,14 +97,8 @@ fn pick(question: &Question, wanted: &str) -> Result<String> {
         |(key, label): &&(String, String)| key == wanted || label.eq_ignore_ascii_case(wanted);
     question.choices.iter().find(meant).map(|(key, _)| key.clone()).ok_or_else(|| {
         Error::usage(format!("`{wanted}` is no answer to: {}", question.text))
-            .hint(format!("Choices: {}", choices(question)))
+            .hint(format!("Choices: {}", question.offered()))
     })
-}
-
-fn choices(question: &Question) -> String {
-    let shown: Vec<String> =
-        question.choices.iter().map(|(key, label)| format!("{key} ({label})")).collect();
-    shown.join(", ")
 }
 
 fn answer(ctx: &Ctx<'_>, it: Answer) -> Result<Reply> {
@@ -125,7 +119,7 @@ fn answer(ctx: &Ctx<'_>, it: Answer) -> Result<Reply> {
             .text("label", label)
             .flag("default", question.default.as_ref() == Some(key))
     };
-    let said = format!("{name} asks: {}\nchoices: {}", question.text, choices(&question));
+    let said = format!("{name} asks: {}\nchoices: {}", question.text, question.offered());
     let rows = question.choices.iter().map(row).collect();
     Ok(Reply::said(said, record.flag("pending", true).records("choices", rows)))
 }
