@@ -1,6 +1,6 @@
 //! Snapshots: save a machine's state, go back to it, throw it away.
 //!
-//! What a snapshot *is* on a given hypervisor lives behind [`hv::snapshots`]; this file must not
+//! What a snapshot *is* on a given hypervisor lives behind [`crate::hv::snapshots`]; this file must not
 //! know.
 
 use crate::change;
