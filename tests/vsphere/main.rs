@@ -11,6 +11,8 @@ mod command;
 #[cfg(test)]
 mod copies;
 #[cfg(test)]
+mod exits;
+#[cfg(test)]
 mod expiry;
 #[cfg(test)]
 mod faults;
