@@ -81,6 +81,28 @@ fn a_signal_ends_a_wait_for_a_task_that_cannot_be_cancelled() {
 }
 
 #[test]
+fn a_second_signal_ends_it_at_once() {
+    for (name, expected) in [("-INT", 130), ("-TERM", 143)] {
+        let peer = Peer::esxi();
+        peer.script(ON, Script::new(&[Round::Progress(Some(5)), Round::Hang]));
+        peer.rule(|asked, _| {
+            if asked.method == "CancelTask" {
+                std::thread::sleep(2 * PATIENCE);
+            }
+            None
+        });
+        let child = start(&peer, &["call", "power_on", "name=db01"]);
+        peer.wait_for("WaitForUpdatesEx", 2);
+        signal(&child, name);
+        peer.wait_for("CancelTask", 1);
+        signal(&child, name);
+        let (status, _, err) = ended(child);
+        assert_eq!(status, expected, "{err}");
+        has(&err, &["ended at once"]);
+    }
+}
+
+#[test]
 fn a_signal_ends_a_read_that_the_server_does_not_answer() {
     let peer = Peer::esxi();
     peer.rule(|asked, _| {
