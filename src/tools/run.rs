@@ -66,7 +66,7 @@ impl Gate {
         let (started, correlation) = (Instant::now(), correlation_id());
         let mut entry = Entry::new(&correlation, &caller.user, tool.name);
         let result = Args::check(tool.args, arguments).and_then(|args| {
-            entry.about(args.opt_text(args::HOST), args.for_audit());
+            entry.about(self.used(tool, args.opt_text(args::HOST)), args.for_audit());
             if tool.effect != Effect::Reads {
                 self.audit.begin(&entry)?;
             }
@@ -75,11 +75,23 @@ impl Gate {
         });
         let took = started.elapsed();
         self.metrics.called(tool.name, took, result.is_err());
-        self.audit.write(entry.ended(took, result.as_ref().err()));
+        let failure = match &result {
+            Ok(shown) => part_failed(shown),
+            Err(error) => Some(error.to_string()),
+        };
+        self.audit.write(entry.ended(took, failure));
         match result {
             Ok(shown) => Outcome::Answer(shown),
             Err(error) => Outcome::Failed { error: error.during(tool.name), correlation },
         }
+    }
+
+    /// The server that a call uses, for the audit log: the one it names, or else the default one.
+    fn used<'a>(&'a self, tool: &Tool, wanted: Option<&'a str>) -> Option<&'a str> {
+        if matches!(tool.name, "get_metrics" | "list_servers") {
+            return None;
+        }
+        wanted.or_else(|| self.fleet.server(None).ok().map(|server| server.name.as_str()))
     }
 
     /// A defect in a handler ends this call only.
@@ -126,6 +138,12 @@ impl Gate {
             }
         }
     }
+}
+
+/// How much of a batch failed, if some of it did.
+fn part_failed(shown: &Shown) -> Option<String> {
+    let number = |name: &str| shown.data.get(name).and_then(json::as_int).unwrap_or(0);
+    shown.some_failed.then(|| format!("{} of {} failed", number("failed"), number("total")))
 }
 
 fn not_offered(tool: &Tool, offer: &Offer) -> Error {

@@ -5,6 +5,8 @@
 //! binary against the same peer on a loopback port.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod command;
