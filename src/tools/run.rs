@@ -59,8 +59,10 @@ impl Gate {
     /// Runs one tool.
     pub fn call(&self, name: &str, arguments: Object, caller: Caller) -> Outcome {
         let tool = match find(name) {
-            Some((family, tool)) if self.offer.has(family, tool) => tool,
-            Some((_, tool)) => return Outcome::Unknown(not_offered(tool, &self.offer)),
+            Some((family, tool)) => match self.offer.refusal(family, tool) {
+                None => tool,
+                Some(why) => return Outcome::Unknown(not_offered(tool, why)),
+            },
             None => return Outcome::Unknown(unknown_tool(name)),
         };
         let (started, correlation) = (Instant::now(), correlation_id());
@@ -146,13 +148,8 @@ fn part_failed(shown: &Shown) -> Option<String> {
     shown.some_failed.then(|| format!("{} of {} failed", number("failed"), number("total")))
 }
 
-fn not_offered(tool: &Tool, offer: &Offer) -> Error {
-    let error = Error::new(Kind::Denied, format!("`{}` is not offered here", tool.name));
-    match offer.is_read_only() && tool.effect != Effect::Reads {
-        true => error.hint("This server is read-only (READ_ONLY)"),
-        false => error
-            .hint("Its family can be added with TOOLSETS or --toolsets, or it alone with --tools"),
-    }
+fn not_offered(tool: &Tool, why: &str) -> Error {
+    Error::new(Kind::Denied, format!("`{}` is not offered here", tool.name)).hint(why)
 }
 
 /// An error as an object, the same in `_meta` and in `--json` output.
