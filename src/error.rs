@@ -85,14 +85,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// `text` is lower case, without a full stop, names in backticks.
     pub fn new(kind: Kind, text: impl Into<String>) -> Error {
-        Error(Box::new(Inner {
-            kind,
-            text: bounded(text.into()),
-            items: Vec::new(),
-            during: Vec::new(),
-            hint: None,
-            fault: None,
-        }))
+        Error::made(kind, text.into())
+    }
+
+    /// Apart, so that it is in the program once and not once a sort of text.
+    fn made(kind: Kind, text: String) -> Error {
+        let (items, during) = (Vec::new(), Vec::new());
+        let text = bounded(text);
+        Error(Box::new(Inner { kind, text, items, during, hint: None, fault: None }))
     }
 
     /// A request that is wrong in itself.
@@ -106,16 +106,22 @@ impl Error {
     }
 
     /// Adds what was being attempted; the outermost attempt is printed first.
-    pub fn during(mut self, doing: impl Into<String>) -> Error {
-        self.0.during.push(bounded(doing.into()));
+    pub fn during(self, doing: impl Into<String>) -> Error {
+        self.within(doing.into())
+    }
+
+    fn within(mut self, doing: String) -> Error {
+        self.0.during.push(bounded(doing));
         self
     }
 
     /// Says what the reader can do next; a hint that a lower layer gave is kept.
-    pub fn hint(mut self, next: impl Into<String>) -> Error {
-        if self.0.hint.is_none() {
-            self.0.hint = Some(bounded(next.into()));
-        }
+    pub fn hint(self, next: impl Into<String>) -> Error {
+        self.advised(next.into())
+    }
+
+    fn advised(mut self, next: String) -> Error {
+        self.0.hint.get_or_insert_with(|| bounded(next));
         self
     }
 

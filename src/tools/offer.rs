@@ -64,7 +64,7 @@ impl Offer {
             Some(names) => names.iter().any(|name| name == family.name),
         };
         if self.read_only && tool.effect != Effect::Reads {
-            Some("This server is read-only (READ_ONLY or --read-only)")
+            Some("This server is read-only (READ_ONLY)")
         } else if self.no_destructive && tool.effect == Effect::Destroys {
             Some(
                 "It can lose data or stop a service, which NO_DESTRUCTIVE or --no-destructive rules out",
