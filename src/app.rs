@@ -109,7 +109,8 @@ pub fn user() -> String {
     }
 }
 
-/// Runs `then` on a thread of its own when the system asks this process to end.
+/// Runs `then` on a thread of its own when the system asks this process to end. Asked once more,
+/// the process ends at once: whoever insists must not have to reach for SIGKILL.
 pub fn on_signal(then: impl FnOnce(i32) + Send + 'static) -> Result<()> {
     use smol::stream::StreamExt;
     let unable = |error: std::io::Error| {
@@ -120,6 +121,12 @@ pub fn on_signal(then: impl FnOnce(i32) + Send + 'static) -> Result<()> {
     let watch = move || {
         if let Some(Ok(signal)) = smol::block_on(signals.next()) {
             then(signal as i32);
+        }
+        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
+            let note = "jumpvisor: ended at once, without logging out; what was begun may go on on the server\n";
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
+            #[allow(clippy::exit, reason = "threads that hang cannot be ended in any other way")]
+            std::process::exit(128 + signal as i32);
         }
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());

@@ -112,14 +112,15 @@ impl Entry {
         self.0.insert("args".to_owned(), Value::Object(args));
     }
 
-    /// How it ended.
-    pub fn ended(mut self, took: Duration, error: Option<&Error>) -> Entry {
+    /// How it ended, now; `error` also where only part of it failed.
+    pub fn ended(mut self, took: Duration, error: Option<String>) -> Entry {
+        self.0.insert("timestamp".to_owned(), json::text(time::now()));
         let millis = (took.as_secs_f64() * 100_000.0).round() / 100.0;
         self.0.insert("duration_ms".to_owned(), Value::Number(Number::F64(millis)));
         let result = if error.is_some() { "error" } else { "success" };
         self.0.insert("result".to_owned(), json::text(result));
         if let Some(error) = error {
-            self.0.insert("error".to_owned(), json::text(error.to_string()));
+            self.0.insert("error".to_owned(), json::text(error));
         }
         self
     }
@@ -148,6 +149,15 @@ mod tests {
         ] {
             assert!(line.contains(part), "{part} in {line}");
         }
+    }
+
+    #[test]
+    fn the_end_has_its_own_time() {
+        let mut entry = Entry::new("0123", "ryan", "power_on");
+        entry.0.insert("timestamp".to_owned(), json::text("then"));
+        let ended = entry.ended(Duration::ZERO, Some("2 of 4 failed".to_owned()));
+        let line = json::write_object(&ended.0);
+        assert!(line.contains(r#""error":"2 of 4 failed""#) && !line.contains("then"), "{line}");
     }
 
     #[test]

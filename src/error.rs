@@ -2,7 +2,8 @@
 //!
 //! It knows nothing of any layer: each layer adds only what it alone knows (`during`), nobody
 //! repeats a lower one, and nobody logs an error that is also returned. Text that came from a peer
-//! goes through [`quoted`] first, because a model reads it. Surprising: the type is one pointer
+//! goes through [`quoted`] first, because a model reads it; what a caller sent is echoed only up to
+//! a bound. Surprising: the type is one pointer
 //! wide, so that `Result` stays small everywhere.
 
 use std::fmt;
@@ -72,6 +73,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: Kind,
     text: String,
+    items: Vec<String>,
     during: Vec<String>,
     hint: Option<String>,
     fault: Option<String>,
@@ -83,13 +85,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// `text` is lower case, without a full stop, names in backticks.
     pub fn new(kind: Kind, text: impl Into<String>) -> Error {
-        Error(Box::new(Inner {
-            kind,
-            text: text.into(),
-            during: Vec::new(),
-            hint: None,
-            fault: None,
-        }))
+        Error::made(kind, text.into())
+    }
+
+    /// Apart, so that it is in the program once and not once a sort of text.
+    fn made(kind: Kind, text: String) -> Error {
+        let (items, during) = (Vec::new(), Vec::new());
+        let text = bounded(text);
+        Error(Box::new(Inner { kind, text, items, during, hint: None, fault: None }))
     }
 
     /// A request that is wrong in itself.
@@ -103,14 +106,28 @@ impl Error {
     }
 
     /// Adds what was being attempted; the outermost attempt is printed first.
-    pub fn during(mut self, doing: impl Into<String>) -> Error {
-        self.0.during.push(doing.into());
+    pub fn during(self, doing: impl Into<String>) -> Error {
+        self.within(doing.into())
+    }
+
+    fn within(mut self, doing: String) -> Error {
+        self.0.during.push(bounded(doing));
         self
     }
 
     /// Says what the reader can do next; a hint that a lower layer gave is kept.
-    pub fn hint(mut self, next: impl Into<String>) -> Error {
-        self.0.hint.get_or_insert(next.into());
+    pub fn hint(self, next: impl Into<String>) -> Error {
+        self.advised(next.into())
+    }
+
+    fn advised(mut self, next: String) -> Error {
+        self.0.hint.get_or_insert_with(|| bounded(next));
+        self
+    }
+
+    /// Adds the parts of what is wrong, which a terminal shows on lines of their own.
+    pub fn listing(mut self, items: impl IntoIterator<Item = String>) -> Error {
+        self.0.items.extend(items.into_iter().map(bounded));
         self
     }
 
@@ -137,9 +154,29 @@ impl Error {
 
     /// The attempts and the failure, outermost first, without the hint.
     pub fn sentence(&self) -> String {
+        self.told(" ", "; ")
+    }
+
+    /// The same with each part of a listing on a line of its own, and the hint.
+    pub fn in_lines(&self) -> String {
+        match self.0.items.len() {
+            0 | 1 => self.to_string(),
+            _ => self.told("\n  ", "\n  ") + &self.hinted(),
+        }
+    }
+
+    fn told(&self, before: &str, between: &str) -> String {
         let mut all: Vec<&str> = self.0.during.iter().rev().map(String::as_str).collect();
         all.push(&self.0.text);
-        all.join(": ")
+        let text = all.join(": ");
+        match self.0.items.is_empty() {
+            true => text,
+            false => format!("{text}:{before}{}", self.0.items.join(between)),
+        }
+    }
+
+    fn hinted(&self) -> String {
+        self.next_step().map_or(String::new(), |hint| format!(". {hint}"))
     }
 }
 
@@ -151,11 +188,7 @@ impl Clone for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.sentence())?;
-        match self.next_step() {
-            Some(hint) => write!(f, ". {hint}"),
-            None => Ok(()),
-        }
+        f.write_str(&(self.sentence() + &self.hinted()))
     }
 }
 
@@ -167,17 +200,30 @@ impl fmt::Debug for Error {
 
 /// Text of a peer made fit for an error: control characters dropped, cut at 300 characters.
 pub fn quoted(text: &str) -> String {
-    let mut clean: String = text
-        .chars()
-        .map(|c| if c.is_whitespace() { ' ' } else { c })
-        .filter(|c| !c.is_control())
-        .take(301)
-        .collect();
-    if clean.chars().count() > 300 {
-        clean = clean.chars().take(299).collect();
-        clean.push('…');
+    cut(text, 300).trim().to_owned()
+}
+
+/// The most that one part of an error may hold; it echoes what a caller sent.
+const LONGEST: usize = 4_000;
+
+/// A part of an error without control characters, cut at [`LONGEST`] characters.
+fn bounded(text: String) -> String {
+    let fits = text.len() <= LONGEST && !text.chars().any(char::is_control);
+    if fits { text } else { cut(&text, LONGEST) }
+}
+
+fn cut(text: &str, most: usize) -> String {
+    let mut clean = String::new();
+    let fit = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c });
+    for (count, c) in fit.filter(|c| !c.is_control()).enumerate() {
+        if count == most {
+            clean.pop();
+            clean.push('…');
+            break;
+        }
+        clean.push(c);
     }
-    clean.trim().to_owned()
+    clean
 }
 
 #[cfg(test)]
@@ -196,6 +242,26 @@ mod tests {
             "`web01` on `esx7`: PowerOnVM_Task: the host refused. Look at its events"
         );
         assert_eq!(std::mem::size_of::<Error>(), std::mem::size_of::<usize>());
+    }
+
+    #[test]
+    fn no_part_is_longer_than_its_bound_or_holds_control_characters() {
+        let long = format!("\u{1b}[31m`{}`\n", "ü".repeat(100_000));
+        let error = Error::usage(&long).during(&long).hint(&long).listing([long.clone()]);
+        assert!(error.to_string().chars().count() < 4 * LONGEST + 20);
+        assert!(!error.to_string().contains(char::is_control));
+        assert!(error.sentence().starts_with("[31m`ü") && error.sentence().ends_with("ü…"));
+        assert_eq!(Error::usage("a\nb").to_string(), "a b");
+    }
+
+    #[test]
+    fn a_listing_has_lines_of_its_own_on_a_terminal() {
+        let error = |count: usize| {
+            Error::usage("problems").listing((0..count).map(|it| it.to_string())).hint("Mend them")
+        };
+        assert_eq!(error(2).to_string(), "problems: 0; 1. Mend them");
+        assert_eq!(error(2).in_lines(), "problems:\n  0\n  1. Mend them");
+        assert_eq!(error(1).in_lines(), "problems: 0. Mend them");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 use argh::FromArgs;
 
-use crate::config::{Config, Environment, Flags, load};
+use crate::config::{Config, Environment, Flags, Problem, load, refusal};
 use crate::error::{Error, Result};
 use crate::tools::offer::Offer;
 
@@ -187,8 +187,27 @@ fn configuration(top: &Top) -> Result<Config> {
     for (name, value) in given {
         set.extend(value.map(|value| (name, value)));
     }
-    let flags = Flags { config: top.config.clone(), set, serve: false };
-    load(&flags, &Environment::process()).map_err(|problems| crate::config::refusal(&problems))
+    let config = top.config.clone();
+    let flags = Flags { config, set, serve: false, wrong_toolsets: Some(wrong_toolsets) };
+    let loaded = load(&flags, &Environment::process());
+    // Told together with all else that is wrong, by every command: what `check` lets pass, works.
+    let mut unknown = Vec::new();
+    for (flag, names) in [("--tools", &top.tools), ("--exclude-tools", &top.exclude_tools)] {
+        let error = Offer::parse(None, names, "").err();
+        unknown.extend(error.map(|it| Problem::new(flag, it.to_string())));
+    }
+    match loaded {
+        Ok(config) if unknown.is_empty() => Ok(config),
+        Ok(_) => Err(refusal(&unknown)),
+        Err(mut problems) => {
+            problems.append(&mut unknown);
+            Err(refusal(&problems))
+        }
+    }
+}
+
+fn wrong_toolsets(text: &str) -> Option<String> {
+    Offer::parse(Some(text), "", "").err().map(|error| error.to_string())
 }
 
 /// The tools on offer. The command line has them all, whatever TOOLSETS says, unless a flag asks.

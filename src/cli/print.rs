@@ -33,7 +33,7 @@ pub fn note(text: &str) {
 
 /// An error as a person reads it.
 pub fn error(error: &Error) {
-    note(&format!("jumpvisor: {error}"));
+    note(&format!("jumpvisor: {}", error.in_lines()));
 }
 
 /// Columns aligned by spaces, without trailing ones.

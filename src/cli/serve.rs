@@ -31,5 +31,6 @@ pub fn end_sessions(gate: Arc<Gate>) {
         gate.fleet.close();
         let _ = done.send(());
     });
-    let _ = ended.recv_timeout(Duration::from_secs(5));
+    // What is left of the two seconds that a client waits between SIGTERM and SIGKILL.
+    let _ = ended.recv_timeout(Duration::from_millis(1_500));
 }

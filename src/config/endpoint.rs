@@ -35,8 +35,8 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Reads `name`, `name:port`, `[v6]:port`, `v6` or `https://name[:port][/sdk]`; an error says
-/// what would be right and repeats nothing of the text.
+/// Reads `name`, `name:port`, `[v6]:port`, `v6` or `https://name[:port]`, each perhaps with `/sdk`
+/// behind it; an error says what would be right and repeats nothing of the text.
 pub fn parse(text: &str) -> Result<Endpoint, String> {
     if text.contains('@') {
         return Err("user and password do not belong in an address, they have options of \
@@ -44,7 +44,7 @@ pub fn parse(text: &str) -> Result<Endpoint, String> {
             .to_owned());
     }
     let (tls, authority) = match text.split_once("://") {
-        None => (true, text),
+        None => (true, without_path(text)?),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, without_path(rest)?),
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => (false, without_path(rest)?),
         Some(_) => return Err("only https:// is spoken to servers".to_owned()),
@@ -58,7 +58,7 @@ pub fn parse(text: &str) -> Result<Endpoint, String> {
     Ok(Endpoint { host, port: port.unwrap_or(if tls { 443 } else { 80 }), tls })
 }
 
-/// Drops `/` and `/sdk` behind the authority of a URL.
+/// Drops `/` and `/sdk` behind the authority; people copy them along without the scheme too.
 fn without_path(rest: &str) -> Result<&str, String> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
@@ -156,6 +156,9 @@ mod tests {
             ("[fe80::1%eth0]:8443", "[fe80::1%eth0]:8443", "[fe80::1%eth0]:8443", true),
             ("[::1]", "[::1]:443", "::1", true),
             ("https://esx1/sdk", "esx1:443", "esx1", true),
+            ("esx1:8443/sdk", "esx1:8443", "esx1:8443", true),
+            ("esx1/", "esx1:443", "esx1", true),
+            ("[::1]:444/sdk/", "[::1]:444", "[::1]:444", true),
             ("HTTPS://esx1:444/", "esx1:444", "esx1:444", true),
             ("http://localhost:8989/sdk", "localhost:8989", "localhost:8989", false),
             ("http://127.9.9.9", "127.9.9.9:80", "127.9.9.9:80", false),
@@ -178,7 +181,9 @@ mod tests {
             ("ftp://esx1", "https://"),
             ("https://esx1/ui", "/sdk"),
             ("https://esx1?hunter2", "/sdk"),
-            ("esx1/sdk", "not an address"),
+            ("esx1:443/ui", "/sdk"),
+            ("/sdk", "not an address"),
+            ("esx1:x/sdk", "1 to 65535"),
             ("esx1:0", "1 to 65535"),
             ("esx1:+80", "1 to 65535"),
             ("esx1:65536", "1 to 65535"),

@@ -41,6 +41,8 @@ pub struct Flags {
     pub set: Vec<(&'static str, String)>,
     /// True for `serve`, which never reads `.env` in the working directory.
     pub serve: bool,
+    /// What is wrong with a TOOLSETS, if anything; who knows the tools says so.
+    pub wrong_toolsets: Option<fn(&str) -> Option<String>>,
 }
 
 /// Where audit lines go.
@@ -106,7 +108,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     let mut problems = Problems::default();
     let mut notes = Vec::new();
     let settings = sources::gather(flags, environment, &mut problems, &mut notes);
-    check_values(&settings, &mut problems);
+    check_values(&settings, flags, &mut problems);
     let servers = servers::servers(&settings, environment, &mut problems);
     let problems = problems.into_vec();
     if !problems.is_empty() {
@@ -136,10 +138,14 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
 
 /// Checks every value that was set, also those that a stronger source overrides, and refuses
 /// effective ones that nothing obeys yet.
-fn check_values(settings: &Settings, problems: &mut Problems) {
+fn check_values(settings: &Settings, flags: &Flags, problems: &mut Problems) {
     for entry in settings.all().filter(|entry| is_value(entry)) {
         let (option, raw) = (entry.named.option, entry.value.reveal());
         if let Err(fault) = value::check(option.kind, raw) {
+            problems.add(settings.problem(entry, fault));
+        }
+        let wrong = flags.wrong_toolsets.filter(|_| option.name == "TOOLSETS");
+        if let Some(fault) = wrong.and_then(|wrong| wrong(raw)) {
             problems.add(settings.problem(entry, fault));
         }
     }

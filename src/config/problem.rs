@@ -72,9 +72,10 @@ impl Problems {
 
 /// The error that lists all problems: `configuration: 2 problems: ...; ...`.
 pub fn refusal(problems: &[Problem]) -> Error {
-    let all: Vec<String> = problems.iter().map(Problem::to_string).collect();
-    let noun = if all.len() == 1 { "problem" } else { "problems" };
-    Error::usage(format!("{} {noun}: {}", all.len(), all.join("; "))).during("configuration")
+    let noun = if problems.len() == 1 { "problem" } else { "problems" };
+    Error::usage(format!("{} {noun}", problems.len()))
+        .listing(problems.iter().map(Problem::to_string))
+        .during("configuration")
 }
 
 #[cfg(test)]

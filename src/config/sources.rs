@@ -72,15 +72,19 @@ impl Settings {
 
     /// Where a setting is from: `flag --x`, `environment`, `.env line 3`, `credential x`.
     pub fn origin(&self, entry: &Entry) -> String {
-        let place = match entry.place {
+        let place = self.source(entry);
+        match entry.named.way {
+            Way::File | Way::SecretPath => format!("{place}, {}", entry.written),
+            _ => place,
+        }
+    }
+
+    fn source(&self, entry: &Entry) -> String {
+        match entry.place {
             Place::Flag => format!("flag {}", entry.written),
             Place::Environment => "environment".to_owned(),
             Place::Credential => format!("credential {}", entry.written),
             Place::File => format!("{} line {}", self.file, entry.line),
-        };
-        match entry.named.way {
-            Way::File | Way::SecretPath => format!("{place}, {}", entry.written),
-            _ => place,
         }
     }
 
@@ -328,7 +332,8 @@ fn two_ways(settings: &Settings, problems: &mut Problems) {
                         || [it.place, entry.place].contains(&Place::Credential))
             });
             if let Some(rival) = rival {
-                let text = format!("a second way, besides {}; keep one", settings.origin(rival));
+                let (name, source) = (&rival.written, settings.source(rival));
+                let text = format!("`{name}` is set too ({source}), keep one of the two");
                 problems.add(settings.problem(entry, text));
             }
         }

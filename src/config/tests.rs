@@ -204,10 +204,16 @@ fn secrets_come_from_files_and_credentials() {
 fn a_secret_comes_in_one_way() {
     let mut world = World::new(&ESX);
     world.set("ESXI_PASS_FILE", "/x");
-    assert_eq!(world.bad(), ["ESXI_PASS_FILE: a second way, besides environment; keep one"]);
+    assert_eq!(
+        world.bad(),
+        ["ESXI_PASS_FILE: `ESXI_PASS` is set too (environment), keep one of the two"]
+    );
     let mut world = World::new(&ESX);
     world.credential("esxi_pass", SECRET);
-    assert_eq!(world.bad(), ["credential esxi_pass: a second way, besides environment; keep one"]);
+    assert_eq!(
+        world.bad(),
+        ["credential esxi_pass: `ESXI_PASS` is set too (environment), keep one of the two"]
+    );
 }
 
 #[test]

@@ -32,7 +32,7 @@ impl Fleet {
         let Some(name) = name else {
             return self.servers.first().ok_or_else(|| {
                 Error::usage("no server is configured")
-                    .hint("Set ESXI_HOST, ESXI_USER and ESXI_PASS, or VCENTER_HOST and its kin")
+                    .hint("`jumpvisor check` tells which settings are missing")
             });
         };
         self.servers.iter().find(|it| it.name == name).ok_or_else(|| {

@@ -26,7 +26,31 @@ pub struct Owed {
     pub cancel: Cancel,
     /// Its place in the queue, once it has one.
     pub ticket: OnceLock<Ticket>,
+    /// What its work is, once that has begun.
+    pub deed: OnceLock<Deed>,
     open: AtomicBool,
+    /// The client took it back: nobody waits for it any more.
+    taken_back: AtomicBool,
+}
+
+/// Work that has begun.
+#[derive(Clone, Copy, Debug)]
+pub struct Deed {
+    /// The tool or the method.
+    pub name: &'static str,
+    /// It may leave something half done when it is cut off.
+    pub changes: bool,
+}
+
+/// How much is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Busy {
+    /// Work of any sort, begun or queued.
+    pub all: usize,
+    /// Of that, what the client still waits for.
+    pub wanted: usize,
+    /// What was begun and may change something.
+    pub changing: usize,
 }
 
 /// What has happened to a connection.
@@ -50,8 +74,19 @@ impl Phase {
 #[derive(Default)]
 struct State {
     owed: HashMap<Id, Arc<Owed>>,
-    running: usize,
+    running: Vec<Arc<Owed>>,
     phase: Phase,
+}
+
+impl State {
+    fn busy(&self) -> Busy {
+        let count = |fits: fn(&Owed) -> bool| self.running.iter().filter(|it| fits(it)).count();
+        Busy {
+            all: self.running.len(),
+            wanted: count(|it| !it.taken_back.load(Ordering::SeqCst)),
+            changing: count(|it| it.deed.get().is_some_and(|deed| deed.changes)),
+        }
+    }
 }
 
 /// A connection, as seen by all who work for it.
@@ -62,11 +97,11 @@ pub struct Link {
 }
 
 /// Counts as running work for as long as it lives.
-pub struct Running(Arc<Link>);
+pub struct Running(Arc<Link>, Arc<Owed>);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.state().running -= 1;
+        self.0.state().running.retain(|it| !Arc::ptr_eq(it, &self.1));
         self.0.changed.notify_all();
     }
 }
@@ -104,11 +139,13 @@ impl Link {
             id: id.clone(),
             cancel: Cancel::default(),
             ticket: OnceLock::new(),
+            deed: OnceLock::new(),
             open: AtomicBool::new(true),
+            taken_back: AtomicBool::new(false),
         });
         state.owed.insert(id.clone(), owed.clone());
-        state.running += 1;
-        Some((owed, Running(self.clone())))
+        state.running.push(owed.clone());
+        Some((owed.clone(), Running(self.clone(), owed)))
     }
 
     /// Answers a request that was never taken on.
@@ -147,7 +184,9 @@ impl Link {
     pub fn cancel(&self, id: &Id) -> Option<Arc<Owed>> {
         let owed = self.state().owed.remove(id)?;
         owed.open.store(false, Ordering::SeqCst);
+        owed.taken_back.store(true, Ordering::SeqCst);
         owed.cancel.cancel();
+        self.changed.notify_all();
         Some(owed)
     }
 
@@ -168,12 +207,17 @@ impl Link {
         self.state().phase
     }
 
-    /// Waits until `enough` holds of the phase and the count of running work; false if that took
-    /// longer than `patience`.
-    pub fn wait(&self, patience: Option<Duration>, enough: impl Fn(Phase, usize) -> bool) -> bool {
+    /// What has begun and not ended, for the log.
+    pub fn unfinished(&self) -> Vec<&'static str> {
+        self.state().running.iter().filter_map(|it| Some(it.deed.get()?.name)).collect()
+    }
+
+    /// Waits until `enough` holds of the phase and the running work; false if that took longer
+    /// than `patience`.
+    pub fn wait(&self, patience: Option<Duration>, enough: impl Fn(Phase, Busy) -> bool) -> bool {
         let until = patience.map(|it| Instant::now() + it);
         let mut state = self.state();
-        while !enough(state.phase, state.running) {
+        while !enough(state.phase, state.busy()) {
             state = match until {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(until) => {
@@ -258,12 +302,17 @@ mod tests {
     #[test]
     fn cancelled_work_is_waited_for_until_it_ends() {
         let link = Arc::new(Link::new(Sheet::default()));
-        let (_, running) = link.begin(&id(1)).unwrap();
-        link.cancel(&id(1));
+        let (owed, running) = link.begin(&id(1)).unwrap();
+        assert!(owed.deed.set(Deed { name: "delete_vm", changes: true }).is_ok());
+        let busy = |all, wanted, changing| Busy { all, wanted, changing };
         let moment = Some(Duration::from_millis(10));
-        assert!(!link.wait(moment, |_, running| running == 0));
+        assert!(link.wait(moment, |_, now| now == busy(1, 1, 1)));
+        link.cancel(&id(1));
+        assert!(link.wait(moment, |_, now| now == busy(1, 0, 1)));
+        assert!(!link.wait(moment, |_, now| now.all == 0));
+        assert_eq!(link.unfinished(), ["delete_vm"]);
         drop(running);
-        assert!(link.wait(moment, |_, running| running == 0));
+        assert!(link.wait(moment, |_, now| now == Busy::default()));
     }
 
     #[test]

@@ -20,8 +20,9 @@ use crate::mcp::server::{Server, Step};
 use crate::mcp::work::Work;
 use crate::tools::run::{Caller, Gate};
 
-/// How long the end waits for work that was told to stop.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long the end waits for work that was told to stop. Work that reads and does not listen sits
+/// in a silent host; clients kill us two seconds after SIGTERM, and the logout needs most of those.
+const LAST_WORDS: Duration = Duration::from_millis(400);
 
 /// What may differ between one process and another, and in tests.
 #[derive(Clone, Debug)]
@@ -38,7 +39,8 @@ pub struct Settings {
     pub page: usize,
     /// The longest message, in bytes.
     pub longest: usize,
-    /// How long calls may go on once the input has ended.
+    /// How long calls may go on once the input has ended, and how long a cancelled one that changes
+    /// something may take to clean up.
     pub grace: Duration,
 }
 
@@ -79,7 +81,7 @@ pub struct Stop(Arc<Link>);
 
 impl Stop {
     /// Takes no more messages on and cancels all work. Returns at once; [`Stdio::serve`] returns
-    /// within about two seconds.
+    /// within half a second, or after the grace when work that changes something cleans up.
     pub fn stop(&self) {
         self.0.note(|phase| phase.stopping = true);
         self.0.cancel_all();
@@ -115,8 +117,8 @@ impl Stdio {
         Stop(self.desk.link.clone())
     }
 
-    /// Serves until the input ends, the output breaks or somebody stops it. Calls that still run
-    /// when the input ends have the grace to finish, so that a pipe gets its answers.
+    /// Serves until the input ends, the output breaks or somebody stops it. Calls that are still
+    /// wanted when the input ends have the grace to finish, so that a pipe gets its answers.
     pub fn serve(self, input: impl BufRead + Send + 'static) -> Ended {
         let (link, desk) = (self.desk.link.clone(), self.desk);
         let noted = InputEnd(link.clone());
@@ -128,11 +130,17 @@ impl Stdio {
             log::error!("no thread to read the input with: {why}");
         }
         link.wait(None, |phase, _| phase.input_ended || phase.closing());
-        link.wait(Some(self.grace), |phase, running| running == 0 || phase.closing());
+        link.wait(Some(self.grace), |phase, busy| busy.wanted == 0 || phase.closing());
         let phase = link.phase();
         link.note(|phase| phase.stopping = true);
         link.cancel_all();
-        link.wait(Some(LAST_WORDS), |_, running| running == 0);
+        if !link.wait(Some(LAST_WORDS), |_, busy| busy.all == 0) {
+            link.wait(Some(self.grace), |_, busy| busy.changing == 0);
+            let left = link.unfinished();
+            if !left.is_empty() {
+                log::warn!("ending, though this is still under way: {}", left.join(", "));
+            }
+        }
         link.close();
         match phase {
             phase if phase.broken => Ended::Output,
@@ -239,6 +247,7 @@ fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: Stri
         return work
             .refuse(&Error::new(Kind::Cancelled, "jumpvisor is ending; this was not begun"));
     }
+    let _ = owed.deed.set(work.deed());
     let watcher = work.progress_token().cloned().map(|token| {
         let (link, owed) = (link.clone(), owed.clone());
         progress::watcher(token, move |line| link.tell(&owed, line))

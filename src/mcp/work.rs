@@ -13,6 +13,7 @@ use crate::mcp::body::Body;
 use crate::mcp::complete;
 use crate::mcp::complete::Wanted;
 use crate::mcp::era::Era;
+use crate::mcp::link::Deed;
 use crate::mcp::rpc::{Answer, Failure, INTERNAL, INVALID_PARAMS, Id, NO_RESOURCE};
 use crate::text::json;
 use crate::text::json::Object;
@@ -20,6 +21,7 @@ use crate::tools::completions;
 use crate::tools::reply::Shown;
 use crate::tools::resources;
 use crate::tools::run::{Caller, Gate, Outcome, correlation_id, error_object};
+use crate::tools::{Effect, find};
 
 /// The key of our error in `_meta`.
 pub const ERROR_KEY: &str = "jumpvisor/error";
@@ -43,6 +45,19 @@ impl Work {
     /// By what the client wants to hear of progress.
     pub fn progress_token(&self) -> Option<&Id> {
         self.token.as_ref()
+    }
+
+    /// What it is, for who waits for its end.
+    pub fn deed(&self) -> Deed {
+        let (name, changes) = match &self.task {
+            Task::Call { name, .. } => match find(name) {
+                Some((_, tool)) => (tool.name, tool.effect != Effect::Reads),
+                None => ("tools/call", false),
+            },
+            Task::Complete(_) => ("completion/complete", false),
+            Task::Read { .. } => ("resources/read", false),
+        };
+        Deed { name, changes }
     }
 
     /// Does it. A defect ends this request only.

@@ -51,22 +51,31 @@ impl Offer {
         self
     }
 
-    /// True when only reading is allowed.
-    pub fn is_read_only(&self) -> bool {
-        self.read_only
-    }
-
     /// Whether this tool is offered.
     pub fn has(&self, family: &Family, tool: &Tool) -> bool {
+        self.refusal(family, tool).is_none()
+    }
+
+    /// Why this tool is not offered, if it is not: the setting that is to blame.
+    pub fn refusal(&self, family: &Family, tool: &Tool) -> Option<&'static str> {
         let named = |list: &[String]| list.iter().any(|name| name == tool.name);
         let by_family = match &self.toolsets {
             None => family.default,
             Some(names) => names.iter().any(|name| name == family.name),
         };
-        (by_family || named(&self.tools))
-            && !named(&self.excluded)
-            && !(self.read_only && tool.effect != Effect::Reads)
-            && !(self.no_destructive && tool.effect == Effect::Destroys)
+        if self.read_only && tool.effect != Effect::Reads {
+            Some("This server is read-only (READ_ONLY)")
+        } else if self.no_destructive && tool.effect == Effect::Destroys {
+            Some(
+                "It can lose data or stop a service, which NO_DESTRUCTIVE or --no-destructive rules out",
+            )
+        } else if named(&self.excluded) {
+            Some("It is left out by --exclude-tools")
+        } else if !(by_family || named(&self.tools)) {
+            Some("Its family can be added with TOOLSETS or --toolsets, or it alone with --tools")
+        } else {
+            None
+        }
     }
 
     /// The offered tools, in the order of listing.
@@ -135,6 +144,20 @@ mod tests {
         assert!(offer.list().all(|tool| tool.effect == Effect::Reads));
         let mild = Offer::parse(Some("all"), "", "").unwrap().no_destructive(true);
         assert!(names(&mild).contains(&"power_on") && !names(&mild).contains(&"delete_vm"));
+    }
+
+    #[test]
+    fn the_setting_that_is_to_blame_is_named() {
+        let why = |offer: Offer| {
+            let (family, tool) = find("power_off").unwrap();
+            offer.refusal(family, tool).unwrap_or("offered")
+        };
+        let all = || Offer::everything();
+        assert_eq!(why(all()), "offered");
+        assert!(why(all().read_only(true).no_destructive(true)).contains("READ_ONLY"));
+        assert!(why(all().no_destructive(true)).contains("--no-destructive"));
+        assert!(why(Offer::parse(None, "", "power_off").unwrap()).contains("--exclude-tools"));
+        assert!(why(Offer::parse(Some("vm"), "", "").unwrap()).contains("TOOLSETS"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Offered only where the tools that they speak of are.
 
 use crate::error::{Error, Result};
-use crate::text::json::Object;
+use crate::text::json::{Object, Value};
 use crate::tools::find;
 use crate::tools::offer::Offer;
 
@@ -77,9 +77,10 @@ pub fn offered(offer: &Offer) -> impl Iterator<Item = &'static Prompt> + '_ {
 pub fn fill(prompt: &Prompt, given: &Object) -> Result<String> {
     let mut text = prompt.text.to_owned();
     for arg in prompt.args {
-        let value = match given.get(arg.name) {
-            Some(crate::text::json::Value::String(value)) if !value.trim().is_empty() => value,
-            Some(crate::text::json::Value::String(_)) | None if !arg.required => "not given",
+        // An explicit null counts as left out, as it does for tools.
+        let value = match given.get(arg.name).filter(|it| !matches!(it, Value::Null)) {
+            Some(Value::String(value)) if !value.trim().is_empty() => value,
+            Some(Value::String(_)) | None if !arg.required => "not given",
             None => {
                 return Err(Error::usage(format!("`{}` is missing", arg.name))
                     .hint(format!("It is required: {}", arg.about)));
@@ -104,6 +105,15 @@ mod tests {
         assert!(text.contains("for: a DNS server") && text.contains("Server: not given"));
         assert!(!text.contains('{'), "{text}");
         assert!(fill(prompt, &Object::new()).unwrap_err().to_string().contains("`purpose`"));
+        let null = |name| {
+            fill(
+                prompt,
+                &json::object([("purpose", json::text("a DNS server")), (name, Value::Null)]),
+            )
+        };
+        assert_eq!(null("host").unwrap(), text, "null is as good as nothing");
+        let missing = null("purpose").unwrap_err().to_string();
+        assert!(missing.contains("`purpose` is missing"), "{missing}");
     }
 
     #[test]

@@ -59,14 +59,16 @@ impl Gate {
     /// Runs one tool.
     pub fn call(&self, name: &str, arguments: Object, caller: Caller) -> Outcome {
         let tool = match find(name) {
-            Some((family, tool)) if self.offer.has(family, tool) => tool,
-            Some((_, tool)) => return Outcome::Unknown(not_offered(tool, &self.offer)),
+            Some((family, tool)) => match self.offer.refusal(family, tool) {
+                None => tool,
+                Some(why) => return Outcome::Unknown(not_offered(tool, why)),
+            },
             None => return Outcome::Unknown(unknown_tool(name)),
         };
         let (started, correlation) = (Instant::now(), correlation_id());
         let mut entry = Entry::new(&correlation, &caller.user, tool.name);
         let result = Args::check(tool.args, arguments).and_then(|args| {
-            entry.about(args.opt_text(args::HOST), args.for_audit());
+            entry.about(self.used(tool, args.opt_text(args::HOST)), args.for_audit());
             if tool.effect != Effect::Reads {
                 self.audit.begin(&entry)?;
             }
@@ -75,11 +77,23 @@ impl Gate {
         });
         let took = started.elapsed();
         self.metrics.called(tool.name, took, result.is_err());
-        self.audit.write(entry.ended(took, result.as_ref().err()));
+        let failure = match &result {
+            Ok(shown) => part_failed(shown),
+            Err(error) => Some(error.to_string()),
+        };
+        self.audit.write(entry.ended(took, failure));
         match result {
             Ok(shown) => Outcome::Answer(shown),
             Err(error) => Outcome::Failed { error: error.during(tool.name), correlation },
         }
+    }
+
+    /// The server that a call uses, for the audit log: the one it names, or else the default one.
+    fn used<'a>(&'a self, tool: &Tool, wanted: Option<&'a str>) -> Option<&'a str> {
+        if matches!(tool.name, "get_metrics" | "list_servers") {
+            return None;
+        }
+        wanted.or_else(|| self.fleet.server(None).ok().map(|server| server.name.as_str()))
     }
 
     /// A defect in a handler ends this call only.
@@ -128,13 +142,14 @@ impl Gate {
     }
 }
 
-fn not_offered(tool: &Tool, offer: &Offer) -> Error {
-    let error = Error::new(Kind::Denied, format!("`{}` is not offered here", tool.name));
-    match offer.is_read_only() && tool.effect != Effect::Reads {
-        true => error.hint("This server is read-only (READ_ONLY)"),
-        false => error
-            .hint("Its family can be added with TOOLSETS or --toolsets, or it alone with --tools"),
-    }
+/// How much of a batch failed, if some of it did.
+fn part_failed(shown: &Shown) -> Option<String> {
+    let number = |name: &str| shown.data.get(name).and_then(json::as_int).unwrap_or(0);
+    shown.some_failed.then(|| format!("{} of {} failed", number("failed"), number("total")))
+}
+
+fn not_offered(tool: &Tool, why: &str) -> Error {
+    Error::new(Kind::Denied, format!("`{}` is not offered here", tool.name)).hint(why)
 }
 
 /// An error as an object, the same in `_meta` and in `--json` output.

@@ -193,10 +193,20 @@ fn refuse(error: &rustls::Error, digest: &[u8; 32]) -> rustls::Error {
             format!("Use a name that it is for, {pin}"),
         ),
         CertificateError::Other(OtherError(inner)) => by_webpki(&inner.to_string(), &print),
-        reason => refusal(
-            format!("cannot be accepted: {}", quoted(&format!("{reason:?}"))),
-            format!("Give the server another one, {pin}"),
+        CertificateError::UnsupportedSignatureAlgorithmContext { .. }
+        | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => refusal(
+            "is signed in a way that is too old to be trusted, such as with SHA-1 or with an RSA \
+             key of less than 2048 bits"
+                .to_owned(),
+            format!("Give the server a new one, {pin}"),
         ),
+        reason => {
+            log::debug!("a certificate is refused: {reason:?}");
+            refusal(
+                "cannot be accepted: it is damaged, revoked, or made for something else".to_owned(),
+                format!("Give the server another one, {pin}"),
+            )
+        }
     }
 }
 
@@ -211,10 +221,15 @@ fn by_webpki(reason: &str, print: &str) -> rustls::Error {
             "is of X.509 version 1, which cannot be checked".to_owned(),
             "Give the server one of version 3, or accept any certificate (…_INSECURE)",
         ),
-        reason => refusal(
-            format!("cannot be accepted: {}; its SHA-256 fingerprint is {print}", quoted(reason)),
-            format!("Give the server another one, or set …_FINGERPRINT to {print}"),
-        ),
+        reason => {
+            // The name alone; what follows it are the library's own numbers.
+            let name = reason.split(|c: char| !c.is_ascii_alphanumeric()).next();
+            let name = quoted(name.unwrap_or_default());
+            refusal(
+                format!("cannot be accepted ({name}); its SHA-256 fingerprint is {print}"),
+                format!("Give the server another one, or set …_FINGERPRINT to {print}"),
+            )
+        }
     }
 }
 

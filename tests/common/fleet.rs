@@ -117,6 +117,11 @@ impl Machines for Fake {
 
     fn detail(&self, call: &Call, wanted: &str) -> Result<MachineDetail> {
         self.find(call, wanted)?;
+        if wanted == "stuck" {
+            self.0.busy.fetch_add(1, Ordering::SeqCst);
+            while !self.0.released() {}
+            self.0.busy.fetch_sub(1, Ordering::SeqCst);
+        }
         Err(Error::new(Kind::Network, "the host is away"))
     }
 }

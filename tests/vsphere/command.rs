@@ -43,6 +43,21 @@ fn what_needs_no_server_opens_no_session() {
 }
 
 #[test]
+fn unknown_tools_are_told_at_every_start_with_all_else_that_is_wrong() {
+    let peer = Peer::esxi();
+    let port = tcp::plain(&peer);
+    for command in [&["check"][..], &["call", "list_servers"], &["tools"], &[]] {
+        let flags = ["--toolsets=vm,bogus", "--exclude-tools=list_vm", "--log-level=LOUD"];
+        let (status, _, err) = run(port, &[&flags, command].concat());
+        assert_eq!(status, 2, "{command:?}: {err}");
+        let toolsets = "\n  --toolsets: no toolset is called `bogus`. Known: default, all, vm";
+        let tools = "\n  --exclude-tools: no tool is called `list_vm`. Did you mean `list_vms`?";
+        has(&err, &["configuration: 3 problems:\n", "\n  --log-level: ", toolsets, tools]);
+    }
+    assert!(peer.heard().is_empty());
+}
+
+#[test]
 fn a_wrong_password_is_sent_once() {
     let peer = Peer::esxi();
     peer.change(|state| state.password = "changed".into());
@@ -78,6 +93,28 @@ fn a_signal_ends_a_wait_for_a_task_that_cannot_be_cancelled() {
     assert_eq!(status, 130, "{err}");
     has(&err, &["goes on on the server"]);
     assert_eq!(peer.count("Logout"), 1);
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for (name, expected) in [("-INT", 130), ("-TERM", 143)] {
+        let peer = Peer::esxi();
+        peer.script(ON, Script::new(&[Round::Progress(Some(5)), Round::Hang]));
+        peer.rule(|asked, _| {
+            if asked.method == "CancelTask" {
+                std::thread::sleep(2 * PATIENCE);
+            }
+            None
+        });
+        let child = start(&peer, &["call", "power_on", "name=db01"]);
+        peer.wait_for("WaitForUpdatesEx", 2);
+        signal(&child, name);
+        peer.wait_for("CancelTask", 1);
+        signal(&child, name);
+        let (status, _, err) = ended(child);
+        assert_eq!(status, expected, "{err}");
+        has(&err, &["ended at once"]);
+    }
 }
 
 #[test]

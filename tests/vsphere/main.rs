@@ -5,11 +5,15 @@
 //! binary against the same peer on a loopback port.
 
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod check;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
 mod copies;
+#[cfg(test)]
+mod exits;
 #[cfg(test)]
 mod expiry;
 #[cfg(test)]

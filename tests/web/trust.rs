@@ -150,6 +150,54 @@ fn of_version_1() {
     attempt(&identity, Trust::Insecure).unwrap();
 }
 
+#[test]
+fn signed_with_sha_1() {
+    let (certificate, key) = (OLD.to_owned(), OLD_KEY.to_owned());
+    let identity = Identity { certificate, authority: OLD_AUTHORITY.to_owned(), key };
+    let print = fingerprint_text(&identity.fingerprint());
+    let (_file, own) = by_file(OLD_AUTHORITY);
+    let pin = format!("set …_FINGERPRINT to {print}");
+    refused(&identity, own, &["is signed in a way that is too old", "SHA-1", &pin]);
+    attempt(&identity, Trust::Fingerprint(identity.fingerprint())).unwrap();
+}
+
+// Made once by openssl, which still signs with SHA-1; used nowhere else.
+const OLD_AUTHORITY: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBiDCCAS+gAwIBAgIULz4Um2yayWLfPRBS0Ar1v5aywOwwCgYIKoZIzj0EAwIw
+GTEXMBUGA1UEAwwOYXV0aG9yaXR5LnRlc3QwIBcNMjYxMTIxMDYwNDA5WhgPMjEy
+NjEwMjgwNjA0MDlaMBkxFzAVBgNVBAMMDmF1dGhvcml0eS50ZXN0MFkwEwYHKoZI
+zj0CAQYIKoZIzj0DAQcDQgAE8tH3wYe5mBiaH9yqezwEBphIRWphBnon5G4otlYY
+kKqvVeYs+8ACk5msP3VJrqGSmIXfhxrJFV8zwVD8EKXL1KNTMFEwHQYDVR0OBBYE
+FKx2lfBWSumeS1ZhovCk2hDsKW+SMB8GA1UdIwQYMBaAFKx2lfBWSumeS1ZhovCk
+2hDsKW+SMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDRwAwRAIgb5knoOMc
++oWpHxY6F6xdfeBv57g+z5TuPg760MiqzL8CIDokjWepPEQK3LxVo+PaQLblFNO9
+0lbs66mOaPxpzFVJ
+-----END CERTIFICATE-----
+";
+
+const OLD: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBgDCCASagAwIBAgIBATAJBgcqhkjOPQQBMBkxFzAVBgNVBAMMDmF1dGhvcml0
+eS50ZXN0MCAXDTI2MTEyMTA2MDQwOVoYDzIxMjYxMDI4MDYwNDA5WjAUMRIwEAYD
+VQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAAQBy+rf/GTr
+d9esctSp6VEVjZ1LxPD3T+Kqet5B0S0n9EaF4gErLHbEudlJFkZVH1ZBblsAv2Ge
+8CNPeP8ADZrdo2MwYTAUBgNVHREEDTALgglsb2NhbGhvc3QwCQYDVR0TBAIwADAd
+BgNVHQ4EFgQUb3XC0FEwad68ShVV1x0exNTqkfAwHwYDVR0jBBgwFoAUrHaV8FZK
+6Z5LVmGi8KTaEOwpb5IwCQYHKoZIzj0EAQNJADBGAiEA9UAC9/QEXvzCGkGevvkU
+jejf6PtNQ8/iwMjNX1V4Q4gCIQC9dRh069Me21vMPGjllHO38qyRxuFNz66SkQBg
+i8FZdg==
+-----END CERTIFICATE-----
+";
+
+const OLD_KEY: &str = "\
+-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgEoU2SEv/1WlV0VhR
+fNxDleMvoy2txH6dpwFFHUBkt9WhRANCAAQBy+rf/GTrd9esctSp6VEVjZ1LxPD3
+T+Kqet5B0S0n9EaF4gErLHbEudlJFkZVH1ZBblsAv2Ge8CNPeP8ADZrd
+-----END PRIVATE KEY-----
+";
+
 // Made once by openssl, which still makes version 1; used nowhere else.
 const V1_KEY: &str = "\
 -----BEGIN PRIVATE KEY-----
