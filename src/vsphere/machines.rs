@@ -147,13 +147,16 @@ impl Vsphere {
     }
 }
 
+/// The two UUIDs of a machine, where they were asked for.
+type Uuids = [Option<String>; 2];
+
 /// Every machine as `read` sees it, with its path, and its UUIDs where they were asked for.
 fn scan(
     session: &Arc<Session>,
     call: &Call,
     paths: &[&'static str],
     read: impl Fn(Row) -> Machine,
-) -> Result<Vec<(Machine, Vec<Option<String>>)>> {
+) -> Result<Vec<(Machine, Uuids)>> {
     let mut selects = vec![Select { kind: "VirtualMachine", paths }];
     selects.extend(tree::PLACES);
     let (mut places, mut found) = (Tree::default(), Vec::new());
@@ -163,8 +166,7 @@ fn scan(
         }
         let (name, parent) =
             (row.string("name").unwrap_or_default(), row.reference("parent").cloned());
-        let uuids =
-            vec![row.string("summary.config.uuid"), row.string("summary.config.instanceUuid")];
+        let uuids = ["summary.config.uuid", "summary.config.instanceUuid"].map(|it| row.string(it));
         found.push((read(row), uuids, name, parent));
     })?;
     let placed = |(mut machine, uuids, name, parent): (Machine, _, String, Option<Ref>)| {

@@ -256,7 +256,8 @@ impl Page<'_> {
     fn split(&mut self, response: Response) -> Result<String> {
         let mut body = response.body;
         let mut splitter = Splitter::new(&["Envelope", "Body", "*", "returnval", "objects"]);
-        let mut chunk = vec![0; 64 << 10];
+        // No larger: TLS hands out 16 KiB at a time, and the stack costs no system call.
+        let mut chunk = [0; 16 << 10];
         loop {
             let read = body.read(&mut chunk).map_err(from_io)?;
             if read == 0 {
