@@ -145,7 +145,10 @@ impl Gate {
 /// How much of a batch failed, if some of it did.
 fn part_failed(shown: &Shown) -> Option<String> {
     let number = |name: &str| shown.data.get(name).and_then(json::as_int).unwrap_or(0);
-    shown.some_failed.then(|| format!("{} of {} failed", number("failed"), number("total")))
+    match number("failed") {
+        0 => shown.some_failed.then(|| "a server could not be asked".to_owned()),
+        failed => Some(format!("{failed} of {} failed", number("total"))),
+    }
 }
 
 fn not_offered(tool: &Tool, why: &str) -> Error {
