@@ -28,6 +28,10 @@ const PAGE: i64 = 500;
 /// Pages of one query at most: 100,000 objects even where a server sends 100 a page.
 const MAX_PAGES: usize = 1_000;
 
+/// Objects, and bytes, of one query at most: twice the largest vCenter, and then it is no list.
+const MAX_OBJECTS: usize = 100_000;
+const MAX_BYTES: usize = 256 << 20;
+
 /// One object with the properties that were asked for and could be read.
 pub struct Row {
     pub at: Ref,
@@ -159,11 +163,10 @@ fn container_view(
         .with("recursive", true);
     let manager = live.manager("viewManager")?;
     let view = session.invoke(call, live, &manager, "CreateContainerView", &args)?;
-    view.as_ref().and_then(Value::as_reference).cloned().ok_or_else(no_view)
-}
-
-fn no_view() -> Error {
-    Error::new(Kind::Remote, "CreateContainerView: the server gave no view")
+    view.as_ref()
+        .and_then(Value::as_reference)
+        .cloned()
+        .ok_or_else(|| Error::new(Kind::Remote, "CreateContainerView: the server gave no view"))
 }
 
 fn query(
@@ -184,7 +187,9 @@ fn query(
     let args = Object::args()
         .with("specSet", vec![filter])
         .with("options", Object::new("RetrieveOptions").with("maxObjects", PAGE));
-    let mut page = Page { session, call, live, collector: &collector, broke_off: false, take };
+    let collector = &collector;
+    let (broke_off, objects, bytes) = (false, 0, 0);
+    let mut page = Page { session, call, live, collector, broke_off, objects, bytes, take };
     match page.read_all(&args) {
         // Half of it may have been handed out; the rows of the second try say the same.
         Err(error) if page.broke_off => {
@@ -219,11 +224,15 @@ struct Page<'a> {
     collector: &'a Ref,
     /// The connection ended within an answer, or between two pages.
     broke_off: bool,
+    /// What the whole query brought so far.
+    objects: usize,
+    bytes: usize,
     take: &'a mut dyn FnMut(Row),
 }
 
 impl Page<'_> {
     fn read_all(&mut self, args: &Object) -> Result<()> {
+        (self.objects, self.bytes) = (0, 0);
         let mut token = self.read("RetrievePropertiesEx", args)?;
         for _ in 1..MAX_PAGES {
             let Some(next) = token else { return Ok(()) };
@@ -233,10 +242,7 @@ impl Page<'_> {
             self.broke_off |= page.as_ref().is_err_and(|it| it.kind() == Kind::Network);
             token = page?;
         }
-        Err(Error::new(
-            Kind::Remote,
-            format!("the server's answer has more than {MAX_PAGES} pages"),
-        ))
+        Err(endless(&format!("{MAX_PAGES} pages")))
     }
 
     /// Reads one page; the token of the next one.
@@ -264,7 +270,15 @@ impl Page<'_> {
                 return splitter.finish();
             }
             self.call.check()?;
+            self.bytes += read;
+            if self.bytes > MAX_BYTES {
+                return Err(endless(&format!("{} MB", MAX_BYTES >> 20)));
+            }
             splitter.feed(&chunk[..read], &mut |text| {
+                self.objects += 1;
+                if self.objects > MAX_OBJECTS {
+                    return Err(endless(&format!("{MAX_OBJECTS} objects")));
+                }
                 if let Some(content) = quick::content(text) {
                     (self.take)(row(content)?);
                     return Ok(());
@@ -279,6 +293,12 @@ impl Page<'_> {
             })?;
         }
     }
+}
+
+/// A list that does not end would fill the memory.
+fn endless(bound: &str) -> Error {
+    Error::new(Kind::Remote, format!("the server's answer has more than {bound}"))
+        .hint("Something is wrong with the server, or with what answers in its place")
 }
 
 /// What was read as a row; expired where nothing but `NotAuthenticated` came.

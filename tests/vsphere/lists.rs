@@ -230,6 +230,18 @@ fn one_object_of_fifty_megabytes_is_refused_in_words() {
 }
 
 #[test]
+fn a_list_that_does_not_end_is_refused_in_words() {
+    for (padding, bound) in [(10, "100000 objects"), (4 << 20, "256 MB")] {
+        let peer = Peer::esxi();
+        let made = streaming(&peer, usize::MAX, padding);
+        let error = host(&peer).list(&reading(), Depth::Names).unwrap_err();
+        assert_eq!(error.kind(), Kind::Remote, "{error}");
+        has(&error.to_string(), &["RetrievePropertiesEx", "more than", bound]);
+        assert!(made.load(Ordering::SeqCst) < 110_000);
+    }
+}
+
+#[test]
 fn a_whole_answer_over_the_cap_is_refused_in_words() {
     let peer = Peer::esxi();
     peer.rule(|asked, _| {
