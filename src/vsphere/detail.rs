@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::hv::call::Call;
 use crate::hv::model::{Machine, MachineDetail};
 use crate::vim::value::{Object, Ref, Value};
@@ -62,7 +62,7 @@ pub fn read(it: &Vsphere, call: &Call, wanted: &str) -> Result<MachineDetail> {
     let known = |reference: Option<&Ref>| reference.and_then(|it| names.get(&it.id).cloned());
     let folder = at.path.rsplit_once('/').map(|(folder, _)| folder.to_owned());
     let hardware = row.items("config.hardware.device");
-    let network = |card: &Object| network_of(card, &names, &row);
+    let network = |card: &Object| network_of(card, &names);
     let boot = row.object("config.bootOptions");
     Ok(MachineDetail {
         machine: Machine { at, ..machine(&row) },
@@ -142,7 +142,7 @@ fn is_a(reference: &Ref, kind: &str) -> bool {
 }
 
 /// The network of a card: by reference, by port group key, or by the name in its backing.
-fn network_of(card: &Object, names: &HashMap<String, String>, _: &Row) -> Option<String> {
+fn network_of(card: &Object, names: &HashMap<String, String>) -> Option<String> {
     let by_ref = card.reference("backing.network").and_then(|it| names.get(&it.id));
     let by_key = card
         .text("backing.port.portgroupKey")
@@ -166,9 +166,4 @@ fn count(nodes: &[Value], depth: usize) -> i64 {
         return 0;
     }
     nodes.iter().map(|node| 1 + count(node.list("childSnapshotList"), depth + 1)).sum()
-}
-
-/// The machine is gone between two looks.
-pub fn gone(wanted: &str) -> Error {
-    Error::new(Kind::NotFound, format!("`{wanted}` is gone")).hint("list_vms shows what there is")
 }

@@ -1,5 +1,6 @@
 //! Machines: the list in one query, finding one by whatever a person calls it.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
@@ -56,7 +57,7 @@ impl Machines for Vsphere {
             Depth::Rows => ROWS,
             Depth::Full => FULL,
         };
-        let found = scan(&self.session, call, paths, |row| machine(&row))?;
+        let found = scan(&self.session, call, paths)?;
         let machines = found.into_iter().map(|(machine, _)| machine).collect();
         Ok(order::by_key(machines, |it: &Machine| format!("{}\0{}", it.at.name, it.at.path)))
     }
@@ -76,6 +77,7 @@ impl Machines for Vsphere {
     fn find_all(&self, call: &Call, wanted: &[String]) -> Result<(Vec<Machine>, Unknown)> {
         let named = self.list(call, Depth::Names)?;
         let (mut chosen, mut unknown): (Vec<MachineRef>, Unknown) = (Vec::new(), Vec::new());
+        let mut known = HashSet::new();
         for word in wanted {
             let matching: Vec<MachineRef> = match is_glob(word) {
                 true => {
@@ -93,18 +95,15 @@ impl Machines for Vsphere {
             if matching.is_empty() {
                 unknown.push((word.clone(), nobody(word)));
             }
-            for at in matching {
-                if !chosen.contains(&at) {
-                    chosen.push(at);
-                }
-            }
+            chosen.extend(matching.into_iter().filter(|at| known.insert(at.id.clone())));
         }
         let objects: Vec<Ref> = chosen.iter().map(reference).collect();
         let select = Select { kind: "VirtualMachine", paths: FULL };
         let rows = props::of(&self.session, call, &objects, &[select])?;
+        let rows: HashMap<&str, &Row> = rows.iter().map(|row| (row.at.id.as_str(), row)).collect();
         let mut machines = Vec::new();
         for at in chosen {
-            match rows.iter().find(|row| row.at.id == at.id) {
+            match rows.get(at.id.as_str()) {
                 Some(row) => machines.push(Machine { at, ..machine(row) }),
                 None => unknown.push((at.name.clone(), nobody(&at.name))),
             }
@@ -118,7 +117,7 @@ impl Machines for Vsphere {
 }
 
 impl Vsphere {
-    /// Which machine is meant; one query of names, or none where the id is given as `moid:`.
+    /// Which machine is meant, by one query of names.
     pub(crate) fn locate(&self, call: &Call, wanted: &str) -> Result<MachineRef> {
         if let Some(uuid) =
             wanted.strip_prefix("uuid:").or(looks_like_uuid(wanted).then_some(wanted))
@@ -129,7 +128,7 @@ impl Vsphere {
     }
 
     fn locate_uuid(&self, call: &Call, uuid: &str, wanted: &str) -> Result<MachineRef> {
-        let named = scan(&self.session, call, UUIDS, |row| machine(&row))?;
+        let named = scan(&self.session, call, UUIDS)?;
         let same = |text: Option<&str>| text.is_some_and(|it| it.eq_ignore_ascii_case(uuid));
         let bears = |row: &[Option<String>]| row.iter().any(|it| same(it.as_deref()));
         let by_uuid: Vec<&MachineRef> = named
@@ -150,12 +149,11 @@ impl Vsphere {
 /// The two UUIDs of a machine, where they were asked for.
 type Uuids = [Option<String>; 2];
 
-/// Every machine as `read` sees it, with its path, and its UUIDs where they were asked for.
+/// Every machine with its path, and its UUIDs where they were asked for.
 fn scan(
     session: &Arc<Session>,
     call: &Call,
     paths: &[&'static str],
-    read: impl Fn(Row) -> Machine,
 ) -> Result<Vec<(Machine, Uuids)>> {
     let mut selects = vec![Select { kind: "VirtualMachine", paths }];
     selects.extend(tree::PLACES);
@@ -167,7 +165,7 @@ fn scan(
         let (name, parent) =
             (row.string("name").unwrap_or_default(), row.reference("parent").cloned());
         let uuids = ["summary.config.uuid", "summary.config.instanceUuid"].map(|it| row.string(it));
-        found.push((read(row), uuids, name, parent));
+        found.push((machine(&row), uuids, name, parent));
     })?;
     let placed = |(mut machine, uuids, name, parent): (Machine, _, String, Option<Ref>)| {
         machine.at.path = places.path(&name, parent.as_ref());

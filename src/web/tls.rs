@@ -69,11 +69,6 @@ impl Tls {
     }
 }
 
-/// The bare configuration, for those who do not want to know what the peer showed.
-pub fn client_config(trust: &Trust) -> Result<Arc<ClientConfig>> {
-    Ok(Tls::new(trust)?.config())
-}
-
 /// `AB:CD:…`, as browsers, `openssl x509 -fingerprint -sha256` and the hypervisors print it.
 pub fn fingerprint_text(digest: &[u8; 32]) -> String {
     let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
