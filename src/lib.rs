@@ -53,6 +53,8 @@ pub mod hv;
 pub mod logging;
 pub mod mcp;
 pub mod metrics;
+#[cfg(feature = "demo")]
+pub mod sim;
 pub mod text;
 pub mod tools;
 pub mod vim;
