@@ -173,7 +173,9 @@ impl Pen {
             (TypeKind::Data | TypeKind::Managed, other) => {
                 Err(Error::bug(format!("{other:.80?} is no {}", declared.name())))
             }
-            (TypeKind::Primitive | TypeKind::Enum, plain) => self.scalar(name, "", declared, plain),
+            (TypeKind::Primitive | TypeKind::Enum, plain) => {
+                self.scalar(name, false, declared, plain)
+            }
         }
     }
 
@@ -197,22 +199,24 @@ impl Pen {
             Value::List(items) => return self.list(name, told, items),
             Value::Null | Value::Typed(..) => return Err(Error::bug("nothing has no type")),
         };
-        let ty = told.or_else(|| Type::find(basic)).ok_or_else(|| unknown(basic))?;
-        let prefix = if ty.kind() == TypeKind::Primitive { "xsd:" } else { "" };
-        self.scalar(name, &format!(" xsi:type=\"{prefix}{}\"", ty.name()), ty, plain)
+        let ty = match told {
+            Some(ty) => ty,
+            None => self.named(basic)?.ty,
+        };
+        self.scalar(name, true, ty, plain)
     }
 
     /// A list inside `anyType`.
     fn list(&mut self, name: &str, told: Option<Type>, items: &[Value]) -> Result<()> {
         let Some(ty) = told else { return Err(Error::bug("a list does not tell its type")) };
-        self.start(name, &format!(" xsi:type=\"{}\"", elements::array_name(ty)));
+        self.start(name, Some(("", &elements::array_name(ty))));
         let item = elements::wire_name(ty);
         for value in items {
             match value.plain() {
                 // References and primitives tell their type even here.
                 Value::Ref(_) => self.any(item, value)?,
                 plain if ty.kind() == TypeKind::Primitive && !ty.is_named("anyType") => {
-                    self.scalar(item, &format!(" xsi:type=\"xsd:{}\"", ty.name()), ty, plain)?;
+                    self.scalar(item, true, ty, plain)?;
                 }
                 _ => self.element(item, ty, value)?,
             }
@@ -221,8 +225,9 @@ impl Pen {
         Ok(())
     }
 
-    fn scalar(&mut self, name: &str, attributes: &str, ty: Type, value: &Value) -> Result<()> {
-        self.start(name, attributes);
+    fn scalar(&mut self, name: &str, told: bool, ty: Type, value: &Value) -> Result<()> {
+        let prefix = if ty.kind() == TypeKind::Primitive { "xsd:" } else { "" };
+        self.start(name, told.then_some((prefix, ty.name())));
         scalar::write(&mut self.text, ty, value)?;
         self.end(name);
         Ok(())
@@ -259,14 +264,7 @@ impl Pen {
             let Some(parent) = class.ty.parent() else { break };
             class = self.class(parent);
         }
-        self.raw("<");
-        self.raw(name);
-        if shown(&class) {
-            self.raw(" xsi:type=\"");
-            self.raw(class.ty.name());
-            self.raw("\"");
-        }
-        self.raw(">");
+        self.start(name, shown(&class).then_some(("", class.ty.name())));
         let done = match object.kind() == class.ty.name() {
             true => self.fields(&class, object),
             false => self.older(&class, object),
@@ -291,7 +289,8 @@ impl Pen {
     fn fault(&mut self, detail: &Object) -> Result<()> {
         let class = self.named(detail.kind())?;
         let name = format!("{}Fault", class.ty.name());
-        self.start(&name, &format!(" xmlns=\"urn:vim25\" xsi:type=\"{}\"", class.ty.name()));
+        // The namespace stands before the type.
+        self.start(&format!("{name} xmlns=\"urn:vim25\""), Some(("", class.ty.name())));
         self.fields(&class, detail)?;
         self.end(&name);
         Ok(())
@@ -350,10 +349,16 @@ impl Pen {
         found.map(|it| self.class(it)).ok_or_else(|| unknown(kind))
     }
 
-    fn start(&mut self, name: &str, attributes: &str) {
+    /// A start tag; prefix and name of the type that it tells.
+    fn start(&mut self, name: &str, told: Option<(&str, &str)>) {
         self.raw("<");
         self.raw(name);
-        self.raw(attributes);
+        if let Some((prefix, ty)) = told {
+            self.raw(" xsi:type=\"");
+            self.raw(prefix);
+            self.raw(ty);
+            self.raw("\"");
+        }
         self.raw(">");
     }
 
