@@ -4,5 +4,9 @@
 //! must not know `vsphere`, our client: shared code would hide shared mistakes; only the schema
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
+pub mod elements;
 pub mod fault;
 pub mod http;
+pub mod reader;
+pub mod scalar;
+pub mod writer;
