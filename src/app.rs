@@ -22,9 +22,13 @@ use crate::web::no_proxy::bypasses;
 /// How long an unused session is kept; servers end idle ones after thirty minutes.
 const IDLE_SESSION: Duration = Duration::from_secs(600);
 
-/// The gate of a process, with every configured server behind it.
-pub fn gate(config: &Config, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
-    let servers = config.servers.iter().map(|it| server(it, config)).collect::<Result<Vec<_>>>()?;
+/// Every configured server.
+pub fn servers(config: &Config) -> Result<Vec<Server>> {
+    config.servers.iter().map(|it| server(it, config)).collect()
+}
+
+/// The gate of a process, with these servers behind it.
+pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
     Ok(Arc::new(Gate {
         fleet: Fleet::new(servers),
         offer,
@@ -89,6 +93,32 @@ fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
     };
     let host = Vsphere::new(session, defaults, address, Box::new(move || client.seen()));
     Ok(Server { name: it.name.clone(), host: Box::new(host) })
+}
+
+/// A simulated server in this process, reached on the way that a real one is.
+#[cfg(feature = "demo")]
+pub fn simulated(
+    name: &str,
+    kind: &'static str,
+    service: Arc<dyn crate::sim::http::Service>,
+    config: &Config,
+) -> Server {
+    let account = Account {
+        user: "root".to_owned(),
+        password: crate::text::secret::Secret::new("secret"),
+        silence: config.idle_timeout,
+        idle: IDLE_SESSION,
+    };
+    let session = Session::new(Wire::new(Box::new(crate::sim::http::Local(service))), account);
+    let address = Address {
+        shown: format!("{name} (simulated)"),
+        host: name.to_owned(),
+        port: 443,
+        proxied: false,
+        kind,
+    };
+    let host = Vsphere::new(session, Defaults::default(), address, Box::new(|| None));
+    Server { name: name.to_owned(), host: Box::new(host) }
 }
 
 /// The operating system's name of who runs this process.

@@ -40,10 +40,10 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("logging", "error text", ""),
     (
         "app",
-        "error text audit metrics web hv vsphere tools mcp config logging",
+        "error text audit metrics web hv vsphere sim tools mcp config logging",
         "async_signal smol",
     ),
-    ("cli", "error text audit metrics hv tools mcp config logging app", "argh"),
+    ("cli", "error text audit metrics hv sim vim tools mcp config logging app", "argh"),
     ("main", "cli", ""),
     ("lib", "", ""),
 ];

@@ -5,14 +5,15 @@ use crate::cli::{CheckCommand, print};
 use crate::config::{Config, Found};
 use crate::error::Result;
 use crate::hv::call::{Call, Rights};
+use crate::hv::fleet::Server;
 use crate::hv::model::{Check, Outcome};
 use crate::text::json;
 use crate::text::json::{Array, Object, Value};
 use crate::tools::offer::Offer;
 
 /// Prints what was found and tries every server; 0 when all is well, 1 when something failed.
-pub fn run(config: &Config, command: &CheckCommand) -> Result<u8> {
-    let gate = crate::app::gate(config, Offer::everything(), Sink::Nowhere)?;
+pub fn run(config: &Config, servers: Vec<Server>, command: &CheckCommand) -> Result<u8> {
+    let gate = crate::app::gate(config, servers, Offer::everything(), Sink::Nowhere)?;
     let call = Call::new(Rights::ReadOnly).within(config.call_timeout);
     let servers = gate.fleet.servers();
     let results: Vec<Vec<Check>> = std::thread::scope(|scope| {

@@ -7,6 +7,7 @@
 
 mod call;
 mod check;
+mod demo;
 mod print;
 mod serve;
 mod show;
@@ -18,6 +19,7 @@ use argh::FromArgs;
 
 use crate::config::{Config, Environment, Flags, Problem, load, refusal};
 use crate::error::{Error, Result};
+use crate::hv::fleet::Server;
 use crate::tools::offer::Offer;
 
 /// Full control of VMware ESXi and vCenter for assistants (MCP), people and scripts. Without a
@@ -54,6 +56,9 @@ struct Top {
     /// bound of a call that only reads, such as 300 or 5m
     #[argh(option, arg_name = "time")]
     call_timeout: Option<String>,
+    /// use simulated servers instead of those configured
+    #[argh(switch)]
+    demo: bool,
     /// print the version
     #[argh(switch)]
     version: bool,
@@ -157,10 +162,11 @@ fn run(top: Top) -> Result<u8> {
                 true => crate::app::sink(&config),
                 false => crate::audit::Sink::Nowhere,
             };
-            let gate = crate::app::gate(&config, offer(&top, &config, true)?, sink)?;
+            let offer = offer(&top, &config, true)?;
+            let gate = crate::app::gate(&config, servers(&top, &config)?, offer, sink)?;
             call::run(gate, command)
         }
-        Some(Command::Check(command)) => check::run(&config, command),
+        Some(Command::Check(command)) => check::run(&config, servers(&top, &config)?, command),
         Some(Command::Version(_)) => Ok(0),
         None if std::io::stdin().is_terminal() => {
             let help = Top::from_args(&["jumpvisor"], &["--help"]).err();
@@ -168,8 +174,18 @@ fn run(top: Top) -> Result<u8> {
         }
         None => {
             let offer = offer(&top, &config, false)?;
-            serve::stdio(crate::app::gate(&config, offer, crate::app::sink(&config))?, &config)
+            let servers = servers(&top, &config)?;
+            let sink = crate::app::sink(&config);
+            serve::stdio(crate::app::gate(&config, servers, offer, sink)?, &config)
         }
+    }
+}
+
+/// The servers that calls go to.
+fn servers(top: &Top, config: &Config) -> Result<Vec<Server>> {
+    match top.demo {
+        true => demo::servers(config),
+        false => crate::app::servers(config),
     }
 }
 
@@ -235,7 +251,7 @@ fn hoisted(args: Vec<String>) -> Vec<String> {
         "--log-level",
         "--call-timeout",
     ];
-    const ALONE: &[&str] = &["--read-only", "--no-destructive"];
+    const ALONE: &[&str] = &["--demo", "--read-only", "--no-destructive"];
     let (mut front, mut rest) = (Vec::new(), Vec::new());
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {

@@ -4,9 +4,26 @@
 //! must not know `vsphere`, our client: shared code would hide shared mistakes; only the schema
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
+pub mod clock;
 pub mod elements;
+mod entity;
 pub mod fault;
+pub mod files;
+pub mod history;
 pub mod http;
+pub mod inventory;
+mod machine;
+mod path;
+mod power;
+mod props;
 pub mod reader;
+mod routes;
+mod rows;
 pub mod scalar;
+pub mod service;
+mod sessions;
+mod task;
+mod views;
+mod watch;
+pub mod world;
 pub mod writer;

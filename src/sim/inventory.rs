@@ -1,0 +1,338 @@
+//! What a simulated server holds when it starts: the inventory files, a dozen machines, or many.
+//!
+//! Properties that do not move are data in `inventory/*.xml`, checked by the strict reader; machines
+//! are rows here. Surprising: machines made in bulk share one configuration, so ten thousand cost
+//! little more than their names.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::sim::clock::Moment;
+use crate::sim::machine::{Machine, Power, Question};
+use crate::sim::reader;
+use crate::sim::world::{Plain, World};
+use crate::vim::table::Type;
+use crate::vim::value::{Object, Ref};
+use crate::vim::version::Version;
+
+const ESXI: &str = include_str!("inventory/esxi.xml");
+const HOST: &str = include_str!("inventory/host.xml");
+const MACHINE: &str = include_str!("inventory/machine.xml");
+
+/// What to begin with.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// A vCenter, else an ESXi host.
+    pub vcenter: bool,
+    /// So many plain machines, instead of the believable dozen.
+    pub machines: Option<u32>,
+    /// The newest API version.
+    pub version: Version,
+    /// The time at the start.
+    pub now: Moment,
+}
+
+/// One machine of the dozen.
+struct Made {
+    name: &'static str,
+    guest: (&'static str, &'static str),
+    cpus: i64,
+    memory_mb: i64,
+    /// Datastore and gigabytes.
+    disks: &'static [(&'static str, i64)],
+    networks: &'static [&'static str],
+    power: Power,
+    ip: &'static str,
+    note: &'static str,
+}
+
+const UBUNTU: (&str, &str) = ("ubuntu64Guest", "Ubuntu Linux (64-bit)");
+const DEBIAN: (&str, &str) = ("debian12_64Guest", "Debian GNU/Linux 12 (64-bit)");
+const RHEL: (&str, &str) = ("rhel9_64Guest", "Red Hat Enterprise Linux 9 (64-bit)");
+const WINDOWS: (&str, &str) =
+    ("windows2022srvNext_64Guest", "Microsoft Windows Server 2025 (64-bit)");
+const APPLIANCE: (&str, &str) = ("other5xLinux64Guest", "Other 5.x or later Linux (64-bit)");
+
+/// Name, guest, CPUs, memory, disks, networks, power, address, note.
+#[allow(clippy::too_many_arguments, reason = "a table's row")]
+const fn made(
+    name: &'static str,
+    guest: (&'static str, &'static str),
+    size: (i64, i64),
+    disks: &'static [(&'static str, i64)],
+    networks: &'static [&'static str],
+    power: Power,
+    ip: &'static str,
+    note: &'static str,
+) -> Made {
+    Made { name, guest, cpus: size.0, memory_mb: size.1, disks, networks, power, ip, note }
+}
+
+#[rustfmt::skip]
+const DOZEN: &[Made] = &[
+    made("web01", UBUNTU, (2, 4096), &[("datastore1", 40)], &["VM Network"], Power::On, "10.20.0.11", "Front end; nginx"),
+    made("web02", UBUNTU, (2, 4096), &[("datastore1", 40)], &["VM Network"], Power::On, "10.20.0.12", "Front end; nginx"),
+    made("db01", RHEL, (4, 16384), &[("datastore1", 60), ("nas01", 500)], &["VM Network"], Power::On, "10.20.0.21", "PostgreSQL 16; ask dba@lab.example before a restart"),
+    made("mail01", DEBIAN, (2, 2048), &[("datastore1", 80)], &["DMZ"], Power::On, "10.30.0.25", ""),
+    made("dc01", WINDOWS, (2, 8192), &[("datastore1", 90)], &["VM Network"], Power::On, "10.20.0.2", "Domain controller"),
+    made("files01", WINDOWS, (2, 8192), &[("datastore1", 90), ("nas01", 2000)], &["VM Network"], Power::Off, "", ""),
+    made("edge01", APPLIANCE, (2, 4096), &[("datastore1", 8)], &["VM Network", "DMZ", "Lab"], Power::On, "10.20.0.1", "Edge router; serial console: admin"),
+    made("fw-lab", APPLIANCE, (1, 2048), &[("datastore1", 8)], &["Lab", "DMZ"], Power::Off, "", "Firewall under test"),
+    made("build01", UBUNTU, (8, 16384), &[("nas01", 200)], &["Lab"], Power::Suspended, "", "Nightly builds"),
+    made("test01", DEBIAN, (1, 1024), &[("datastore1", 20)], &["Lab"], Power::Off, "", ""),
+    made("legacy-erp", ("sles12_64Guest", "SUSE Linux Enterprise 12 (64-bit)"), (4, 8192), &[("nas01", 300)], &["VM Network"], Power::Off, "", "Retired 2024; keep the disks until 2034"),
+    made("kiosk01", UBUNTU, (1, 2048), &[("datastore1", 16)], &["Lab"], Power::On, "10.40.0.50", ""),
+];
+
+/// The world of a server that has just been started.
+pub fn world(start: &Start) -> Result<World> {
+    let mut world = World::empty(start.vcenter, start.version, start.now);
+    add(&mut world, ESXI, &[])?;
+    let names = [
+        ("{host}", "ha-host"),
+        ("{name}", "esxi01.lab.example"),
+        ("{compute-type}", "ComputeResource"),
+        ("{compute}", "ha-compute-res"),
+    ];
+    add(&mut world, HOST, &names)?;
+    let base = base()?;
+    match start.machines {
+        Some(count) => bulk(&mut world, &base, count),
+        None => dozen(&mut world, &base),
+    }
+    Ok(world)
+}
+
+/// Reads an inventory file into the world, with words put in.
+fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> {
+    let text = words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    for (object, props) in reader::template(&text)? {
+        let kind = Type::find(&object.kind).map_or("", Type::name);
+        world.plain.insert(object.id, Plain { kind, props });
+    }
+    Ok(())
+}
+
+/// The configuration that every machine begins with.
+fn base() -> Result<Object> {
+    let read = reader::template(MACHINE)?.into_iter().next();
+    let config =
+        read.and_then(|(_, mut props)| props.remove("config")).and_then(|it| it.into_object());
+    config.ok_or_else(|| Error::bug("no configuration in machine.xml"))
+}
+
+/// A UUID that is the same each time.
+pub fn uuid(number: u64) -> String {
+    format!(
+        "564d{:04x}-{:04x}-4a6d-8b21-{number:012x}",
+        number * 40503 % 65536,
+        number * 7919 % 65536
+    )
+}
+
+/// The plain machine, without devices of its own, in the first folder, pool and host.
+fn blank(world: &mut World, name: &str, store: &str, config: Arc<Object>) -> Machine {
+    let number = world.number();
+    let place = |kind: &str, skip: &str| {
+        let found = world.all(kind).find(|(id, _)| *id != skip);
+        found.map_or_else(String::new, |(id, _)| id.to_owned())
+    };
+    let folder = world.all("Datacenter").find_map(|(_, props)| props.reference("vmFolder"));
+    Machine {
+        id: if world.vcenter { format!("vm-{number}") } else { number.to_string() },
+        name: name.to_owned(),
+        uuid: uuid(number),
+        instance: uuid(number + 500_000).replace("564d", "52d1"),
+        path: format!("[{store}] {name}/{name}.vmx"),
+        parent: folder.map_or_else(String::new, |it| it.id.clone()),
+        pool: place("ResourcePool", ""),
+        host: place("HostSystem", ""),
+        config,
+        shared: false,
+        power: Power::Off,
+        booted: world.now,
+        snapshots: Vec::new(),
+        current: None,
+        tools: true,
+        hostname: name.to_owned(),
+        ip: String::new(),
+        question: None,
+    }
+}
+
+fn info(label: &str, summary: &str) -> Object {
+    Object::new("Description").with("label", label).with("summary", summary)
+}
+
+fn connected(on: bool) -> Object {
+    Object::new("VirtualDeviceConnectInfo")
+        .with("startConnected", true)
+        .with("allowGuestControl", true)
+        .with("connected", on)
+        .with("status", if on { "ok" } else { "untried" })
+}
+
+/// The devices that differ from machine to machine.
+fn devices(world: &World, it: &Made, number: u64) -> Vec<Object> {
+    let mut all = vec![
+        Object::new("ParaVirtualSCSIController")
+            .with("key", 1000)
+            .with("deviceInfo", info("SCSI controller 0", "VMware paravirtual SCSI"))
+            .with("controllerKey", 100)
+            .with("unitNumber", 3)
+            .with("busNumber", 0)
+            .with("hotAddRemove", true)
+            .with("sharedBus", "noSharing")
+            .with("scsiCtlrUnitNumber", 7),
+        Object::new("VirtualAHCIController")
+            .with("key", 15000)
+            .with("deviceInfo", info("SATA controller 0", "AHCI"))
+            .with("controllerKey", 100)
+            .with("unitNumber", 24)
+            .with("busNumber", 0),
+        Object::new("VirtualCdrom")
+            .with("key", 16000)
+            .with("deviceInfo", info("CD/DVD drive 1", "Remote device"))
+            .with(
+                "backing",
+                Object::new("VirtualCdromRemotePassthroughBackingInfo")
+                    .with("deviceName", "")
+                    .with("useAutoDetect", false)
+                    .with("exclusive", false),
+            )
+            .with("connectable", connected(false))
+            .with("controllerKey", 15000)
+            .with("unitNumber", 0),
+    ];
+    for (at, (store, gigabytes)) in it.disks.iter().enumerate() {
+        let suffix = if at == 0 { String::new() } else { format!("_{at}") };
+        let kilobytes = gigabytes << 20;
+        let backing = Object::new("VirtualDiskFlatVer2BackingInfo")
+            .with("fileName", format!("[{store}] {0}/{0}{suffix}.vmdk", it.name))
+            .with_some("datastore", store_named(world, store))
+            .with("diskMode", "persistent")
+            .with("thinProvisioned", true)
+            .with("uuid", format!("6000C29{at}-{number:04x}-4f3a-9c1d-0123456789ab"));
+        all.push(
+            Object::new("VirtualDisk")
+                .with("key", 2000 + at)
+                .with("deviceInfo", info(&format!("Hard disk {}", at + 1), &thousands(kilobytes)))
+                .with("backing", backing)
+                .with("controllerKey", 1000)
+                .with("unitNumber", at)
+                .with("capacityInKB", kilobytes)
+                .with("capacityInBytes", kilobytes << 10),
+        );
+    }
+    for (at, network) in it.networks.iter().enumerate() {
+        let backing = Object::new("VirtualEthernetCardNetworkBackingInfo")
+            .with("deviceName", *network)
+            .with("useAutoDetect", false)
+            .with("network", Ref::new("Network", format!("HaNetwork-{network}")));
+        all.push(
+            Object::new("VirtualVmxnet3")
+                .with("key", 4000 + at)
+                .with("deviceInfo", info(&format!("Network adapter {}", at + 1), network))
+                .with("backing", backing)
+                .with("connectable", connected(it.power == Power::On))
+                .with("controllerKey", 100)
+                .with("unitNumber", 7 + at)
+                .with("addressType", "generated")
+                .with(
+                    "macAddress",
+                    format!("00:0c:29:{:02x}:{at:02x}:{:02x}", number % 256, 16 + number % 200),
+                )
+                .with("wakeOnLanEnabled", true),
+        );
+    }
+    all
+}
+
+/// `41,943,040 KB`, as a disk's summary says.
+pub fn thousands(kilobytes: i64) -> String {
+    let digits = kilobytes.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text + " KB"
+}
+
+/// The datastore of this name.
+pub fn store_named(world: &World, name: &str) -> Option<Ref> {
+    let found = world.all("Datastore").find(|(_, props)| props.text("name") == Some(name));
+    found.map(|(id, _)| Ref::new("Datastore", id.to_owned()))
+}
+
+/// A configuration of this hardware.
+fn configured(world: &World, base: &Object, it: &Made, number: u64) -> Object {
+    let mut config = base.clone();
+    config.set("guestId", it.guest.0);
+    config.set("guestFullName", it.guest.1);
+    if !it.note.is_empty() {
+        config.set("annotation", it.note);
+    }
+    if let Some(crate::vim::value::Value::Object(hardware)) = config.field_mut("hardware") {
+        hardware.set("numCPU", it.cpus);
+        hardware.set("memoryMB", it.memory_mb);
+        let standard = hardware.objects("device").cloned();
+        let all: Vec<Object> = standard.chain(devices(world, it, number)).collect();
+        hardware.set("device", all);
+    }
+    config
+}
+
+fn dozen(world: &mut World, base: &Object) {
+    for it in DOZEN {
+        let store = it.disks.first().map_or("datastore1", |(store, _)| store);
+        let mut machine = blank(world, it.name, store, Arc::new(Object::args()));
+        let number = machine.uuid.bytes().map(u64::from).sum::<u64>();
+        machine.config = Arc::new(configured(world, base, it, number));
+        machine.power = it.power;
+        machine.ip = it.ip.to_owned();
+        machine.tools = !matches!(it.name, "edge01" | "fw-lab" | "legacy-erp");
+        machine.booted = world.now - 14 * 24 * 3_600_000;
+        if it.name == "kiosk01" {
+            machine.question = Some(locked_cdrom());
+        }
+        let key = world.machines.len() as u64 + 1;
+        world.machines.insert(key.max(number_in(&machine.id)), machine);
+    }
+}
+
+fn number_in(id: &str) -> u64 {
+    id.rsplit('-').next().and_then(|it| it.parse().ok()).unwrap_or(0)
+}
+
+/// What a host asks when a guest holds the CD-ROM that is to be taken out.
+fn locked_cdrom() -> Question {
+    Question {
+        // unverified: the id of this question.
+        id: "_vmx1".to_owned(),
+        text: "msg.cdromdisconnect.locked:The guest operating system has locked the CD-ROM door and is \
+               probably using the CD-ROM, which can prevent the guest from recognizing media changes. \
+               Disconnect anyway and override the lock?"
+            .to_owned(),
+        choices: vec![("0".to_owned(), "Yes".to_owned()), ("1".to_owned(), "No".to_owned())],
+    }
+}
+
+fn bulk(world: &mut World, base: &Object, count: u32) {
+    let it =
+        made("", UBUNTU, (2, 4096), &[("datastore1", 40)], &["VM Network"], Power::Off, "", "");
+    let config = Arc::new(configured(world, base, &it, 1));
+    for at in 0..count {
+        let name = format!("vm{:05}", at + 1);
+        let mut machine = blank(world, &name, "datastore1", config.clone());
+        machine.shared = true;
+        if at % 3 != 2 {
+            machine.power = Power::On;
+            machine.booted = world.now - 3_600_000;
+            machine.ip = format!("10.{}.{}.{}", 64 + at / 65025, at / 255 % 255, at % 255 + 1);
+        }
+        world.machines.insert(number_in(&machine.id), machine);
+    }
+}

@@ -1,0 +1,16 @@
+//! What is served beside `/sdk`: a path's beginning and a function.
+
+use crate::sim::http::{Answer, Request};
+use crate::sim::service::Simulator;
+
+/// Answers a request below its path.
+pub type Handler = fn(&Simulator, &mut Request) -> Answer;
+
+/// The longest beginning that fits counts.
+pub const ROUTES: &[(&str, Handler)] = &[];
+
+/// Who answers this path.
+pub fn find(path: &str) -> Option<Handler> {
+    let fits = ROUTES.iter().filter(|(prefix, _)| path.starts_with(prefix));
+    fits.max_by_key(|(prefix, _)| prefix.len()).map(|(_, handler)| *handler)
+}
