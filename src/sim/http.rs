@@ -140,7 +140,7 @@ impl Exchange for Local {
 }
 
 /// What a cut connection looks like to its reader.
-struct Broken;
+pub struct Broken;
 
 impl Read for Broken {
     fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {

@@ -19,6 +19,7 @@ mod props;
 pub mod reader;
 mod routes;
 mod rows;
+pub mod rules;
 pub mod scalar;
 pub mod service;
 mod sessions;

@@ -2,6 +2,7 @@
 //!
 //! One lock holds the world; nobody keeps it while waiting. It must not know how bytes travel.
 
+use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -9,8 +10,10 @@ use std::time::Duration;
 
 use crate::sim::clock::{Clock, Moment};
 use crate::sim::fault::{Fault, Result};
-use crate::sim::http::{Answer, Request, Service};
+use crate::sim::http::{Answer, Body, Broken, Request, Service};
+use crate::sim::routes::Handler;
 use crate::sim::rows::Call;
+use crate::sim::rules::{Effect, Rules, Seen};
 use crate::sim::world::World;
 use crate::sim::{reader, routes, rows, watch, writer};
 use crate::vim::table;
@@ -30,16 +33,34 @@ const XML: &str = "text/xml; charset=utf-8";
 pub struct Simulator {
     world: Mutex<World>,
     clock: Mutex<Clock>,
+    trial: Mutex<Trial>,
     changed: Condvar,
     stopping: AtomicBool,
 }
 
+/// What makes trouble on purpose, and what was asked.
+struct Trial {
+    rules: Rules,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// What is known of an answer beside its value.
+#[derive(Default)]
+struct Done {
+    method: Option<table::Method>,
+    fresh: Option<String>,
+    cut: Option<u64>,
+    pad: u64,
+    status: Option<u16>,
+}
+
 impl Simulator {
     /// A server with this world in it.
-    pub fn new(world: World, clock: Clock) -> Simulator {
+    pub fn new(world: World, clock: Clock, rules: Rules) -> Simulator {
         Simulator {
             world: Mutex::new(world),
             clock: Mutex::new(clock),
+            trial: Mutex::new(Trial { rules, counts: BTreeMap::new() }),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
         }
@@ -69,61 +90,137 @@ impl Simulator {
         let version = self.spoken(request);
         let mut body = Vec::new();
         let read = (&mut request.body).take(MOST_BYTES).read_to_end(&mut body);
-        let Ok(text) = String::from_utf8(body) else { return refuse(400) };
-        if read.is_err() {
-            return refuse(400);
-        }
-        let (method, outcome, fresh) = self.call(&text, &cookie, &agent, version);
-        let answer = match (method, outcome) {
-            (Some(method), Ok(value)) => writer::response(method, version, Some(&value)),
-            (_, Ok(_)) => return refuse(500),
-            (_, Err(fault)) => {
-                return with_cookie(soap(500, writer::fault(&fault, version)), fresh);
-            }
-        };
-        match answer {
-            Ok(text) => with_cookie(soap(200, text), fresh),
+        let (Ok(text), Ok(_)) = (String::from_utf8(body), read) else { return refuse(400) };
+        let mut done = Done::default();
+        let outcome = self.call(&text, &cookie, &agent, version, &mut done);
+        let written = outcome.and_then(|value| match done.method {
             // A mistake of this program, told where a test will see it.
-            Err(why) => {
-                soap(500, writer::fault(&Fault::new("RuntimeFault", why.to_string()), version))
-            }
+            Some(method) => writer::response(method, version, Some(&value))
+                .map_err(|why| Fault::new("RuntimeFault", why.to_string())),
+            None => Err(Fault::new("RuntimeFault", "a call without a method")),
+        });
+        let (status, text) = match written {
+            Ok(text) => (200, text),
+            Err(fault) => (500, writer::fault(&fault, version)),
+        };
+        let mut answer = Answer::of(done.status.unwrap_or(status), XML, text.into_bytes())
+            .header("Cache-Control", "no-cache");
+        if let Some(value) = done.fresh {
+            let cookie = format!("vmware_soap_session=\"{value}\"; Path=/; HttpOnly; Secure;");
+            answer = answer.header("Set-Cookie", cookie);
         }
+        if done.status.is_some() {
+            answer.body = Body::Whole(Vec::new());
+        }
+        answer.cut = done.cut;
+        padded(answer, done.pad)
     }
 
+    /// Reads one call and runs it; what a rule wants of the answer is left in `done`.
     fn call(
         &self,
         text: &str,
         cookie: &str,
         agent: &str,
         version: Version,
-    ) -> (Option<table::Method>, Result<Value>, Option<String>) {
+        done: &mut Done,
+    ) -> Result<Value> {
         let mut world = self.world();
         let now = world.now;
         let known = world.sessions.used(cookie, now, agent);
         let (user, viewer) = known.map_or(("", false), |it| (it.user, it.viewer));
-        let cookie = if user.is_empty() { "" } else { cookie };
-        let asked = match reader::request(text, version, &|id| world.kind_in(cookie, id)) {
-            Ok(asked) => asked,
-            Err(fault) => return (None, Err(fault), None),
-        };
+        let session = if user.is_empty() { "" } else { cookie };
+        let asked = reader::request(text, version, &|id| world.kind_in(session, id))?;
         let (declared, this) = (asked.declared, asked.this);
         let method = declared.name();
-        let call = Call { this: &this, method, args: &asked.args, session: cookie, user, version };
-        let refused = allowed(&world, &call, declared.privilege(), viewer);
-        if let Err(fault) = refused {
-            return (Some(declared), Err(fault), None);
+        done.method = Some(declared);
+        let mut call = Call { this: &this, method, args: &asked.args, session, user, version };
+        for effect in self.ruled(&world, &call) {
+            match effect {
+                Effect::Fault(fault) => return Err(fault),
+                Effect::InTask(fault) => world.doom = Some(fault),
+                Effect::Expire => {
+                    world.sessions.all.remove(cookie);
+                    (call.session, call.user) = ("", "");
+                }
+                Effect::Delay(late) => {
+                    drop(world);
+                    self.pause(late);
+                    world = self.world();
+                }
+                Effect::Drop(bytes) => done.cut = Some(bytes),
+                Effect::Pad(bytes) => done.pad = bytes,
+                Effect::Status(status) => done.status = Some(status),
+                Effect::Truncate(_) => {}
+            }
         }
+        if done.status.is_some() {
+            return Ok(Value::Null);
+        }
+        allowed(&world, &call, declared.privilege(), viewer)?;
         let Some(row) = rows::method(&this.kind, method) else {
-            return (Some(declared), Err(unknown(&world, method)), None);
+            return Err(unknown(&world, method));
         };
-        if !watch::waits(method) {
-            let outcome = (row.run)(&mut world, &call);
-            let fresh = world.sessions.fresh.take();
-            drop(world);
-            self.wake();
-            return (Some(declared), outcome, fresh);
+        if watch::waits(method) {
+            return self.wait(world, &call);
         }
-        (Some(declared), self.wait(world, &call), None)
+        let outcome = (row.run)(&mut world, &call);
+        done.fresh = world.sessions.fresh.take();
+        world.doom = None;
+        drop(world);
+        self.wake();
+        outcome
+    }
+
+    /// Counts the call, and says what the rules do to it.
+    fn ruled(&self, world: &World, call: &Call) -> Vec<Effect> {
+        let name = world.name(&call.this.id).unwrap_or_default();
+        let seen = Seen { path: "/sdk", method: call.method, object: (&call.this.id, name) };
+        let mut trial = self.trial.lock().unwrap_or_else(|broken| broken.into_inner());
+        *trial.counts.entry(call.method).or_default() += 1;
+        trial.rules.effects(&seen)
+    }
+
+    /// A request beside `/sdk`, with what the rules do to it.
+    fn routed(&self, handler: Handler, request: &mut Request) -> Answer {
+        let path = request.path().to_owned();
+        let seen = Seen { path: &path, method: "", object: ("", "") };
+        let effects = {
+            let mut trial = self.trial.lock().unwrap_or_else(|broken| broken.into_inner());
+            trial.rules.effects(&seen)
+        };
+        let (mut cut, mut room) = (None, None);
+        for effect in effects {
+            match effect {
+                Effect::Delay(late) => self.pause(late),
+                Effect::Drop(bytes) => cut = Some(bytes),
+                Effect::Truncate(bytes) => (cut, room) = (Some(0), Some(bytes)),
+                Effect::Status(status) => return refuse(status),
+                _ => {}
+            }
+        }
+        let mut answer = match room {
+            None => handler(self, request),
+            Some(bytes) => {
+                let mut body = (&mut request.body).take(bytes).chain(Broken);
+                let (method, target, headers) = (request.method, request.target, request.headers);
+                handler(self, &mut Request { method, target, headers, body: &mut body })
+            }
+        };
+        answer.cut = cut.or(answer.cut);
+        answer
+    }
+
+    /// Waits as long as a rule says; a jumping clock does not.
+    fn pause(&self, late: u64) {
+        let now = self.clock().now();
+        let nap = self.clock().until(now + Moment::try_from(late).unwrap_or_default());
+        std::thread::sleep(nap);
+    }
+
+    /// How often each method was called.
+    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.trial.lock().unwrap_or_else(|broken| broken.into_inner()).counts.clone()
     }
 
     /// Looks until there is something to tell or the client's patience is over.
@@ -255,18 +352,16 @@ pub fn cookie(request: &Request) -> Option<String> {
     Some(value.trim_matches('"').to_owned())
 }
 
-fn with_cookie(answer: Answer, fresh: Option<String>) -> Answer {
-    match fresh {
-        Some(value) => {
-            let cookie = format!("vmware_soap_session=\"{value}\"; Path=/; HttpOnly; Secure;");
-            answer.header("Set-Cookie", cookie)
-        }
-        None => answer,
+/// The answer with spaces behind it, where a parser does not mind them.
+fn padded(answer: Answer, size: u64) -> Answer {
+    let Answer { status, headers, body: Body::Whole(bytes), cut } = answer else { return answer };
+    let have = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if size <= have {
+        return Answer { status, headers, body: Body::Whole(bytes), cut };
     }
-}
-
-fn soap(status: u16, text: String) -> Answer {
-    Answer::of(status, XML, text.into_bytes()).header("Cache-Control", "no-cache")
+    let rest = std::io::repeat(b' ').take(size - have);
+    let body = Body::Stream(Box::new(std::io::Cursor::new(bytes).chain(rest)), Some(size));
+    Answer { status, headers, body, cut }
 }
 
 /// A refusal without an envelope.
@@ -280,7 +375,7 @@ impl Service for Simulator {
             ("POST", "/sdk" | "/sdk/" | "/sdk/vimService") => self.soap(request),
             ("GET", "/sdk/vimServiceVersions.xml") => self.versions(),
             (_, path) => match routes::find(path) {
-                Some(handler) => handler(self, request),
+                Some(handler) => self.routed(handler, request),
                 None => refuse(404),
             },
         }

@@ -151,6 +151,8 @@ impl World {
         if self.tasks.all.values().filter(|it| running(it)).count() >= MOST {
             return Err(Fault::new("LimitExceeded", "Too many tasks are running."));
         }
+        let doomed = |fault| -> Work { Box::new(move |_| Err(fault)) };
+        let work = self.doom.take().map_or(work, doomed);
         let number = self.number();
         let id = match self.vcenter {
             true => format!("task-{number}"),

@@ -49,6 +49,8 @@ pub struct World {
     pub files: Files,
     /// What happened.
     pub history: History,
+    /// What the next task ends with, because a rule says so.
+    pub doom: Option<Fault>,
     /// Grows with every change that somebody may wait for.
     pub generation: u64,
     last_number: u64,
@@ -67,6 +69,7 @@ impl World {
             sessions: Sessions::default(),
             files: Files::default(),
             history: History::default(),
+            doom: None,
             generation: 1,
             last_number: 0,
         }
