@@ -5,4 +5,5 @@
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
 pub mod fault;
+pub mod guest;
 pub mod http;
