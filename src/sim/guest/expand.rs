@@ -107,7 +107,7 @@ impl Shell<'_> {
     fn variable(&self, name: &str) -> String {
         match name {
             "?" => self.status.to_string(),
-            "$" => (self.guest.serial + 1).to_string(),
+            "$" => self.guest.serial.to_string(),
             "#" => self.args().len().saturating_sub(1).to_string(),
             "@" | "*" => self.args().get(1..).unwrap_or_default().join(" "),
             "PWD" => self.tree().shown(&self.cwd),

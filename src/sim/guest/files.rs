@@ -49,7 +49,7 @@ impl Guest {
     /// `MakeDirectoryInGuest`.
     pub fn make_directory(&mut self, user: &User, path: &str, parents: bool) -> Result<()> {
         if parents {
-            let inner = self.tree.inner("", path);
+            let inner = self.tree.inner("", path.trim_end_matches(['/', '\\']));
             let ends = inner.match_indices('/').map(|it| it.0).filter(|it| *it > 0);
             for end in ends {
                 let above = inner.get(..end).unwrap_or_default();

@@ -98,7 +98,7 @@ impl Guest {
             let _ = self.tree.apply(&change);
         }
         self.processes.retain(|it| match it.ends {
-            Some(end) => it.runs(now) || (it.ours && end + KEPT > now),
+            Some(end) => it.runs(now) || (it.ours && end.saturating_add(KEPT) > now),
             None => true,
         });
     }

@@ -243,7 +243,7 @@ impl<'a> Shell<'a> {
         if seconds > 0 && self.copy.is_none() {
             self.copy = Some(self.guest.tree.clone());
         }
-        self.at = self.at.saturating_add(seconds).min(self.guest.now + MOST_SLEEP);
+        self.at = self.at.saturating_add(seconds).min(self.guest.now.saturating_add(MOST_SLEEP));
     }
 
     /// Runs a script in this shell.

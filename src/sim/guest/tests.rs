@@ -138,7 +138,7 @@ fn files_are_made_moved_and_listed_by_the_page() {
     let mut guest = linux();
     let ops = guest.user("ops").unwrap();
     assert_eq!(kind(guest.make_directory(ops, "/tmp/a/b", false)), "FileNotFound");
-    guest.make_directory(ops, "/tmp/a/b", true).unwrap();
+    guest.make_directory(ops, "/tmp/a/b/", true).unwrap();
     assert_eq!(kind(guest.make_directory(ops, "/tmp/a/b", true)), "FileAlreadyExists");
     let mode = Object::new("GuestPosixFileAttributes")
         .with("permissions", 0o600i64)
@@ -363,4 +363,5 @@ fn nothing_typed_makes_it_hang_or_fall() {
     }
     let value: Value = guest.at(u64::MAX).list_processes(&[]).into();
     assert!(value.items().len() > 5);
+    line(&mut guest, "ops", "sleep 5; uptime; date");
 }
