@@ -9,6 +9,7 @@ pub mod elements;
 mod entity;
 pub mod fault;
 pub mod files;
+pub mod guest;
 pub mod history;
 pub mod http;
 pub mod inventory;
