@@ -6,3 +6,5 @@
 
 pub mod fault;
 pub mod http;
+pub mod identity;
+pub mod serve;
