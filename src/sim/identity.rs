@@ -13,10 +13,16 @@ use rcgen::CertificateParams;
 use rcgen::DnType;
 use rcgen::ExtendedKeyUsagePurpose;
 use rcgen::IsCa;
-use rcgen::KeyPair;
 use rcgen::KeyUsagePurpose;
+use rcgen::PublicKeyData;
 use rcgen::SanType;
+use rcgen::SignatureAlgorithm;
+use rcgen::SigningKey;
 use rcgen::date_time_ymd;
+use ring::rand::SystemRandom;
+use ring::signature::ECDSA_P256_SHA256_ASN1_SIGNING;
+use ring::signature::EcdsaKeyPair;
+use ring::signature::KeyPair;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::PrivateKeyDer;
@@ -38,7 +44,7 @@ impl Identity {
     /// address that is listened on.
     pub fn generate(listen: IpAddr) -> Result<Identity> {
         let broken = |error: rcgen::Error| Error::bug(format!("no certificate: {error}"));
-        let key = KeyPair::generate().map_err(broken)?;
+        let (key, pkcs8) = Key::generate()?;
         let mut params = CertificateParams::new(["localhost".to_owned()]).map_err(broken)?;
         let loopback = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
         params.subject_alt_names.extend(loopback.map(SanType::IpAddress));
@@ -54,7 +60,7 @@ impl Identity {
         params.not_before = date_time_ymd(2020, 1, 1);
         params.not_after = date_time_ymd(2049, 12, 31);
         let certificate = params.self_signed(&key).map_err(broken)?.der().clone();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(pkcs8));
         let config = config(certificate.clone(), key)
             .map_err(|error| Error::bug(format!("TLS cannot be set up: {error}")))?;
         Ok(Identity { certificate, config: Arc::new(config) })
@@ -90,6 +96,43 @@ impl Identity {
     /// The TLS side of connections.
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config)
+    }
+}
+
+/// The key while the certificate is made. rcgen has such a type, which can do all that RSA and
+/// Ed25519 need as well.
+struct Key {
+    pair: EcdsaKeyPair,
+    random: SystemRandom,
+}
+
+impl Key {
+    /// A new key, and the same as PKCS #8.
+    fn generate() -> Result<(Key, Vec<u8>)> {
+        let random = SystemRandom::new();
+        let algorithm = &ECDSA_P256_SHA256_ASN1_SIGNING;
+        let broken = || Error::bug("no key can be made");
+        let pkcs8 = EcdsaKeyPair::generate_pkcs8(algorithm, &random).map_err(|_| broken())?;
+        let pair = EcdsaKeyPair::from_pkcs8(algorithm, pkcs8.as_ref(), &random);
+        Ok((Key { pair: pair.map_err(|_| broken())?, random }, pkcs8.as_ref().to_vec()))
+    }
+}
+
+impl PublicKeyData for Key {
+    fn der_bytes(&self) -> &[u8] {
+        self.pair.public_key().as_ref()
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &rcgen::PKCS_ECDSA_P256_SHA256
+    }
+}
+
+impl SigningKey for Key {
+    fn sign(&self, text: &[u8]) -> std::result::Result<Vec<u8>, rcgen::Error> {
+        let signed =
+            self.pair.sign(&self.random, text).map_err(|_| rcgen::Error::RemoteKeyError)?;
+        Ok(signed.as_ref().to_vec())
     }
 }
 
