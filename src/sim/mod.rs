@@ -29,3 +29,5 @@ mod views;
 mod watch;
 pub mod world;
 pub mod writer;
+pub mod identity;
+pub mod serve;

@@ -6,6 +6,7 @@ pub mod glob;
 pub mod json;
 pub mod nearest;
 pub mod order;
+pub mod percent;
 mod scan;
 pub mod secret;
 pub mod split;

@@ -1,4 +1,5 @@
-//! HTTP, as a client: one request goes out, one answer comes back, over TLS that is checked.
+//! HTTP, as a client: one request goes out, one answer comes back, over TLS that is checked. And,
+//! for whoever serves, the bytes of HTTP/1.1 without sockets ([`codec`]).
 //!
 //! Whoever talks to a hypervisor does it through [`exchange::Exchange`], so that tests and the
 //! simulator can answer from memory. Nothing here knows what a hypervisor is, or any setting's full
@@ -6,6 +7,7 @@
 //! dead; see [`client`].
 
 pub mod client;
+pub mod codec;
 pub mod exchange;
 pub mod failure;
 pub mod no_proxy;

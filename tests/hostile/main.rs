@@ -29,6 +29,7 @@ const WORDS: &[&str] = &[
     " xsi:type=\"ArrayOfInt\"", " xsi:type=\"NewInTwelve\"", " xsi:type=\"TaskInfo\"",
     " type=\"VirtualMachine\"", " xmlns=\"urn:other\"", "<objects>", "</objects>", "<returnval>",
     "<Fault>", "</e:Body>", "ESXI_HOST=", "ESXI_PASS_1=", "export ", "VCENTER_HOST=a:0\n",
+    "\r\n", "\r\n\r\n", "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n", "HTTP/1.0", ";", "%",
 ];
 
 struct Random(u64);
@@ -181,6 +182,58 @@ fn env_files() {
     feed(&documents, 800, targets::envfile);
 }
 
+/// Connections as clients open them, each with more than one request where that may be.
+const CONNECTIONS: &[&str] = &[
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD /b?c=%20d+e HTTP/1.1\r\nHost: a\r\nRange: bytes=2-5\r\n\r\n",
+    "\r\nPOST /sdk HTTP/1.1\r\nHost: esx:443\r\nContent-Length: 11\r\nSOAPAction: \"urn:vim25/9.1\"\r\n\r\n<a>body</a>GET",
+    "PUT /folder/x HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n\
+     5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+    "GET http://a/b HTTP/1.1\r\nHost: a\r\nConnection: close, te\r\nCookie: x=\"y\"\r\n\r\nPRI * HTTP/2.0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
+    "\u{16}\u{3}\u{1}\u{2}",
+];
+
+#[test]
+fn connections_cut_anywhere() {
+    for text in CONNECTIONS {
+        let whole = targets::hear([text.as_bytes()].into_iter());
+        for at in 0..=text.len() {
+            let (left, right) = text.as_bytes().split_at(at);
+            let cut = targets::hear([left, right].into_iter());
+            assert!(cut == whole, "{text:?} cut at {at} gives something else");
+        }
+    }
+    let heard = |at: usize| targets::hear([CONNECTIONS[at].as_bytes()].into_iter());
+    let shape = |at: usize| {
+        let heard = heard(at);
+        (heard.requests.len(), heard.refused.map(|it| it.status), heard.rest)
+    };
+    let shapes: Vec<_> = (0..CONNECTIONS.len()).map(shape).collect();
+    let bad = |requests| (requests, Some(400), 0);
+    let expected = [
+        (2, None, 0),
+        (1, None, 3),
+        (2, None, 0),
+        (1, Some(505), 0),
+        bad(0),
+        bad(1),
+        bad(0),
+        bad(0),
+    ];
+    assert_eq!(shapes, expected);
+    assert_eq!(heard(1).requests[0].1, b"<a>body</a>");
+    assert_eq!(heard(2).requests[0].1, b"hello0123456789");
+}
+
+#[test]
+fn connections_of_hostile_clients() {
+    let documents: Vec<_> =
+        CONNECTIONS.iter().map(|it| (it.to_string(), it.as_bytes().to_vec())).collect();
+    feed(&documents, 4000, targets::http_requests);
+}
+
 /// Shapes that are legal, or nearly, and cost a careless reader all of its time or memory.
 #[test]
 fn shapes_that_explode() {
@@ -190,6 +243,9 @@ fn shapes_that_explode() {
              <RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval>{inside}</returnval>\
              </RetrievePropertiesExResponse></e:Body></e:Envelope>"
         )
+    };
+    let chunked = |body: String| {
+        format!("PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}")
     };
     let attributes: String = (0..20_000).map(|it| format!(" a{it}='1'")).collect();
     let spaces: String = (0..5_000).map(|it| format!("<n xmlns:a{it}='u:{it}'>")).collect();
@@ -210,11 +266,21 @@ fn shapes_that_explode() {
         ("deep JSON", "[".repeat(400_000)),
         ("closed deep JSON", "[".repeat(100_000) + &"]".repeat(100_000)),
         ("deep argument", format!("{{\"name\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000))),
+        ("many small chunks", chunked("1;x\r\na\r\n".repeat(50_000))),
+        ("many empty lines", "\r\n".repeat(100_000)),
+        ("one long header", format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(400_000))),
+        ("many requests", "GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(500)),
         ("many settings", "ESXI_HOST=a\n".repeat(30_000)),
         ("many mistakes", "=\n".repeat(100_000)),
     ];
-    let all: [fn(&[u8]); 5] =
-        [targets::soap_answer, targets::split, targets::inventory, targets::json, targets::envfile];
+    let all: [fn(&[u8]); 6] = [
+        targets::soap_answer,
+        targets::split,
+        targets::inventory,
+        targets::json,
+        targets::envfile,
+        targets::http_requests,
+    ];
     for target in all {
         let documents: Vec<_> =
             shapes.iter().map(|(name, it)| ((*name).to_owned(), it.clone().into_bytes())).collect();

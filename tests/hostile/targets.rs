@@ -16,6 +16,7 @@ use jumpvisor::hv::call::{Call, Cancel, Rights};
 use jumpvisor::hv::fleet::{Fleet, Server};
 use jumpvisor::metrics::Metrics;
 use jumpvisor::text::json::{self, Value};
+use jumpvisor::text::percent;
 use jumpvisor::text::secret::Secret;
 use jumpvisor::text::split::Splitter;
 use jumpvisor::text::xml;
@@ -29,6 +30,10 @@ use jumpvisor::vim::version::Version;
 use jumpvisor::vsphere::session::{Account, Session};
 use jumpvisor::vsphere::wire::Wire;
 use jumpvisor::vsphere::{Address, Defaults, Vsphere, decode, encode, open};
+use jumpvisor::web::codec::body::Decoder;
+use jumpvisor::web::codec::head::{Head, Parser};
+use jumpvisor::web::codec::range::{Range, range};
+use jumpvisor::web::codec::{Limits, Refused, reply};
 use jumpvisor::web::exchange::{Exchange, Request, Response};
 
 /// Methods whose answers are tried, beside the one that a document names.
@@ -111,6 +116,89 @@ pub fn split(bytes: &[u8]) {
     };
     let size = 1 + bytes.first().map_or(0, |it| usize::from(*it) % 61);
     assert!(run(size) == run(bytes.len().max(1)), "pieces of {size} give something else");
+}
+
+/// What a server makes of a connection's bytes: requests with their bodies, and how it ended.
+#[derive(Default, PartialEq)]
+pub struct Heard {
+    pub requests: Vec<(Head, Vec<u8>)>,
+    pub refused: Option<Refused>,
+    /// Bytes of a request that is not complete.
+    pub rest: usize,
+}
+
+/// Reads requests, one behind the other, as the pieces come.
+pub fn hear<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Heard {
+    let limits = Limits { target: 200, head: 1000, headers: 20, body: Some(100_000) };
+    let (mut heard, mut waiting) = (Heard::default(), Vec::new());
+    let (mut parser, mut decoder): (Parser, Option<Decoder>) = (Parser::default(), None);
+    for piece in pieces {
+        waiting.extend_from_slice(piece);
+        loop {
+            let taken = if let Some(body) = &mut decoder {
+                match body.step(&waiting) {
+                    Ok(step) => {
+                        let (_, data) = heard.requests.last_mut().unwrap();
+                        data.extend(&waiting[step.skip..step.skip + step.data]);
+                        assert!(step.skip + step.data > 0 || waiting.is_empty() || body.done());
+                        let taken = step.skip + step.data;
+                        decoder = decoder.take().filter(|body| !body.done());
+                        Ok((taken, taken > 0))
+                    }
+                    Err(refused) => Err(refused),
+                }
+            } else {
+                match parser.feed(&waiting, &limits) {
+                    Ok(None) => Ok((0, false)),
+                    Ok(Some(head)) => {
+                        let taken = head.consumed;
+                        parser = Parser::default();
+                        decoder = Some(Decoder::new(head.body, limits.body));
+                        decoder = decoder.take().filter(|body| !body.done());
+                        heard.requests.push((head, Vec::new()));
+                        Ok((taken, true))
+                    }
+                    Err(refused) => Err(refused),
+                }
+            };
+            match taken {
+                Ok((taken, again)) => {
+                    waiting.drain(..taken);
+                    if !again {
+                        break;
+                    }
+                }
+                Err(refused) => {
+                    heard.refused = Some(refused);
+                    return heard;
+                }
+            }
+        }
+    }
+    heard.rest = waiting.len();
+    heard
+}
+
+/// Requests on a connection: pieces of any size give the same, and what was taken can be answered.
+pub fn http_requests(bytes: &[u8]) {
+    let whole = hear([bytes].into_iter());
+    let size = 1 + bytes.first().map_or(0, |it| usize::from(*it) % 61);
+    for size in [1, size] {
+        assert!(hear(bytes.chunks(size)) == whole, "pieces of {size} give something else");
+    }
+    for (head, body) in &whole.requests {
+        assert!(head.target.starts_with('/') || head.target == "*", "{}", head.target);
+        assert!(body.len() <= 100_000);
+        let _ = percent::decode(&head.target);
+        let _ = percent::query(head.target.split_once('?').map_or("", |it| it.1));
+        for (name, value) in &head.headers {
+            if let Range::Part { start, length } = range(Some(value), 1000) {
+                assert!(length > 0 && start + length <= 1000, "{value}");
+            }
+            let header = [(name.as_str(), value.clone())];
+            let _ = reply::head(&mut Vec::new(), 200, &header, head.body, head.keep_alive);
+        }
+    }
 }
 
 /// JSON, and as the arguments of every tool.

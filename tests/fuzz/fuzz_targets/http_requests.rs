@@ -1,0 +1,9 @@
+//! Requests on a connection to our server.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../hostile/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::http_requests(bytes));
