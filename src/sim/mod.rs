@@ -4,5 +4,6 @@
 //! must not know `vsphere`, our client: shared code would hide shared mistakes; only the schema
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
+pub mod console;
 pub mod fault;
 pub mod http;
