@@ -7,7 +7,11 @@
 pub mod appliance;
 pub mod commands;
 pub mod editor;
+pub mod glyphs;
 pub mod linux;
+pub mod png;
+pub mod scancodes;
+pub mod screen;
 pub mod settings;
 pub mod shows;
 
