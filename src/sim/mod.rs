@@ -7,3 +7,5 @@
 pub mod console;
 pub mod fault;
 pub mod http;
+pub mod line;
+pub mod telnet;
