@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod elements;
 mod entity;
+pub mod console;
 pub mod fault;
 pub mod files;
 pub mod guest;
@@ -31,3 +32,5 @@ pub mod world;
 pub mod writer;
 pub mod identity;
 pub mod serve;
+pub mod line;
+pub mod telnet;
