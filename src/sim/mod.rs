@@ -6,3 +6,4 @@
 
 pub mod fault;
 pub mod http;
+pub mod vmdk;
