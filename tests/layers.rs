@@ -57,7 +57,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "text/split.rs", // its tests compare with a whole parse
             "text/xml.rs",
-            "sim/ovf.rs",
+            "sim/ovf/parse.rs",
             "sim/reader.rs",
             "vsphere/decode.rs",
             "vsphere/open.rs",

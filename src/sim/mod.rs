@@ -6,4 +6,5 @@
 
 pub mod fault;
 pub mod http;
+pub mod ovf;
 pub mod vmdk;
