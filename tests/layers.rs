@@ -59,6 +59,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "text/xml.rs",
             "sim/elements.rs",
             "sim/ovf.rs",
+            "sim/ovf/parse.rs",
             "sim/reader.rs",
             "vsphere/decode.rs",
             "vsphere/open.rs",

@@ -34,3 +34,5 @@ pub mod identity;
 pub mod serve;
 pub mod line;
 pub mod telnet;
+pub mod ovf;
+pub mod vmdk;
