@@ -200,7 +200,7 @@ impl Shared {
     }
 
     fn listen(&self, listener: &TcpListener) {
-        while !self.closing(TURN) {
+        while !self.closing(TURN * 2) {
             if let Ok((stream, _)) = listener.accept() {
                 self.session(stream, Some(listener));
             }
@@ -216,7 +216,10 @@ impl Shared {
                 if self.state().closing {
                     return;
                 }
-                if let Ok(stream) = TcpStream::connect_timeout(&address, CONNECT) {
+                let stream = TcpStream::connect_timeout(&address, CONNECT);
+                // Who dials a free port of his own machine again and again reaches himself one day.
+                let other = |it: &TcpStream| it.local_addr().ok() != it.peer_addr().ok();
+                if let Some(stream) = stream.ok().filter(other) {
                     served = self.session(stream, None);
                     break;
                 }

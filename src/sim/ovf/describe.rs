@@ -7,6 +7,7 @@
 use crate::sim::ovf::devices;
 use crate::sim::ovf::devices::DISK;
 use crate::sim::ovf::devices::NIC;
+use crate::sim::ovf::inspect;
 use crate::sim::ovf::notes::Notes;
 use crate::text::xml;
 use crate::vim::value::Object;
@@ -216,10 +217,14 @@ impl<'a> Descriptor<'a> {
         let attributes = [("ovf:transport", transport.as_str())];
         self.section("VirtualHardwareSection", &attributes, "Virtual hardware requirements");
         self.open("System", &[]);
-        self.leaf("vssd:ElementName", &[], "Virtual Hardware Family");
-        self.leaf("vssd:InstanceID", &[], "0");
-        self.leaf("vssd:VirtualSystemIdentifier", &[], name);
-        self.leaf("vssd:VirtualSystemType", &[], config.text("version").unwrap_or("vmx-13"));
+        for (element, text) in [
+            ("vssd:ElementName", "Virtual Hardware Family"),
+            ("vssd:InstanceID", "0"),
+            ("vssd:VirtualSystemIdentifier", name),
+            ("vssd:VirtualSystemType", config.text("version").unwrap_or("vmx-13")),
+        ] {
+            self.leaf(element, &[], text);
+        }
         self.close("System");
         self.hardware();
         self.settings();
@@ -257,7 +262,7 @@ impl<'a> Descriptor<'a> {
             self.setting(path, own.or_else(|| config.get(&format!("hardware.{path}"))));
         }
         let nvram = |it: &&Object| it.text("deviceId").is_some_and(|it| it.ends_with("/nvram"));
-        if let Some(at) = self.files.iter().position(|it| nvram(it)) {
+        if let Some(at) = self.files.iter().position(nvram) {
             self.extra("nvram", &format!("ovf:/file/file{}", at + 1));
         }
         if self.options.contains(&"extraconfig") {
@@ -280,15 +285,7 @@ impl<'a> Descriptor<'a> {
             let (class, instance) = (text(product, "classId"), text(product, "instanceId"));
             let attributes = [("ovf:class", class), ("ovf:instance", instance)];
             self.section("ProductSection", &attributes, "Information about the installed software");
-            for (element, field) in [
-                ("Product", "name"),
-                ("Vendor", "vendor"),
-                ("Version", "version"),
-                ("FullVersion", "fullVersion"),
-                ("ProductUrl", "productUrl"),
-                ("VendorUrl", "vendorUrl"),
-                ("AppUrl", "appUrl"),
-            ] {
+            for (element, field) in inspect::PRODUCT {
                 self.leaf(element, &[], text(product, field));
             }
             let same = |it: &Object| {

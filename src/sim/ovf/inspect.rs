@@ -16,17 +16,14 @@ pub fn parse_descriptor(descriptor: &str, pdp: &Object) -> Object {
     let mut notes = Notes::default();
     let package = Package::read(descriptor, &mut notes);
     let option = package.option(pdp.text("deploymentOption"), &mut notes).to_owned();
-    let network = |it: &Row| {
-        Object::new("OvfNetworkInfo")
-            .with("name", it.text("name"))
-            .with("description", it.text("Description"))
+    let rows = |kind, rows: &[Row], names: &[(&str, &'static str)]| {
+        let all: Vec<Object> = rows.iter().map(|it| of_row(kind, it, names)).collect();
+        Some(all).filter(|it| !it.is_empty())
     };
-    let choice = |it: &Row| {
-        Object::new("OvfDeploymentOption")
-            .with("key", it.text("id"))
-            .with("label", it.text("Label"))
-            .with("description", it.text("Description"))
-    };
+    let networks: &[_] = &[("name", "name"), ("Description", "description")];
+    let networks = rows("OvfNetworkInfo", &package.networks, networks);
+    let options: &[_] = &[("id", "key"), ("Label", "label"), ("Description", "description")];
+    let options = rows("OvfDeploymentOption", &package.options, options);
     let mut result = Object::new("OvfParseDescriptorResult");
     let some = |list: Vec<Object>| Some(list).filter(|it| !it.is_empty());
     let words = |name: &str| {
@@ -37,7 +34,7 @@ pub fn parse_descriptor(descriptor: &str, pdp: &Object) -> Object {
         result.set("eula", package.eula.iter().collect::<Value>());
     }
     result = result
-        .with_some("network", some(package.networks.iter().map(network).collect()))
+        .with_some("network", networks)
         .with_some("ipAllocationScheme", words("schemes"))
         .with_some("ipProtocols", words("protocols"))
         .with_some("property", some(properties(&package, &option, None)))
@@ -50,7 +47,7 @@ pub fn parse_descriptor(descriptor: &str, pdp: &Object) -> Object {
         .with("approximateSparseDeploymentSize", sparse)
         .with("defaultEntityName", package.name())
         .with("virtualApp", package.collection)
-        .with_some("deploymentOption", some(package.options.iter().map(choice).collect()))
+        .with_some("deploymentOption", options)
         .with("defaultDeploymentOption", package.default_option());
     let name = Object::new("KeyValue")
         .with("key", package.machine.text("id"))
@@ -78,18 +75,32 @@ fn sizes(package: &Package) -> (i64, i64, i64) {
     )
 }
 
+/// A product's elements, and the API's names for them.
+pub const PRODUCT: &[(&str, &str)] = &[
+    ("Product", "name"),
+    ("Vendor", "vendor"),
+    ("Version", "version"),
+    ("FullVersion", "fullVersion"),
+    ("ProductUrl", "productUrl"),
+    ("VendorUrl", "vendorUrl"),
+    ("AppUrl", "appUrl"),
+];
+
+/// An object with texts of a row, by element and field.
+fn of_row(kind: &'static str, row: &Row, names: &[(&str, &'static str)]) -> Object {
+    let mut object = Object::new(kind);
+    for (element, field) in names {
+        object.set(field, row.text(element));
+    }
+    object
+}
+
 fn product(row: &Row, key: usize) -> Object {
-    Object::new("VAppProductInfo")
-        .with("key", key)
-        .with("classId", row.text("class"))
-        .with("instanceId", row.text("instance"))
-        .with("name", row.text("Product"))
-        .with("vendor", row.text("Vendor"))
-        .with("version", row.text("Version"))
-        .with("fullVersion", row.text("FullVersion"))
-        .with("vendorUrl", row.text("VendorUrl"))
-        .with("productUrl", row.text("ProductUrl"))
-        .with("appUrl", row.text("AppUrl"))
+    let mut object = of_row("VAppProductInfo", row, PRODUCT);
+    object.set("key", key);
+    object.set("classId", row.text("class"));
+    object.set("instanceId", row.text("instance"));
+    object
 }
 
 /// The API's name for a property's type. unverified: lengths and lists of values are left out.
@@ -108,18 +119,21 @@ fn type_of(row: &Row) -> &'static str {
 fn properties(package: &Package, option: &str, cisp: Option<&Object>) -> Vec<Object> {
     let info = |(key, it): (usize, &Property)| {
         let given = cisp.and_then(|cisp| mapped(cisp, &it.id));
-        Object::new("VAppPropertyInfo")
-            .with("key", key)
-            .with("classId", it.class.as_str())
-            .with("instanceId", it.instance.as_str())
-            .with("id", it.row.text("key"))
-            .with("category", it.category.as_str())
-            .with("label", it.row.text("Label"))
-            .with("type", type_of(&it.row))
-            .with("userConfigurable", it.row.text("userConfigurable") == "true")
-            .with("defaultValue", it.default(option))
-            .with_some("value", given)
-            .with("description", it.row.text("Description"))
+        let names: &[_] = &[("key", "id"), ("Label", "label"), ("Description", "description")];
+        let mut info = of_row("VAppPropertyInfo", &it.row, names);
+        info.set("key", key);
+        let texts = [
+            ("classId", it.class.as_str()),
+            ("instanceId", &it.instance),
+            ("category", &it.category),
+            ("type", type_of(&it.row)),
+            ("defaultValue", it.default(option)),
+        ];
+        for (field, text) in texts {
+            info.set(field, text);
+        }
+        info.set("userConfigurable", it.row.text("userConfigurable") == "true");
+        info.with_some("value", given)
     };
     package.properties.iter().enumerate().map(info).collect()
 }

@@ -22,11 +22,38 @@ const BUILT_IN: &[&str] = &[
     "VirtualPointingDevice",
 ];
 
+/// Elements of processors and memory, in the order of the alphabet, as in every item.
+const QUANTITY: [&str; 6] = [
+    "AllocationUnits",
+    "Description",
+    "ElementName",
+    "InstanceID",
+    "ResourceType",
+    "VirtualQuantity",
+];
+/// Elements of all other devices.
+const DEVICE: [&str; 10] = [
+    "Address",
+    "AddressOnParent",
+    "AutomaticAllocation",
+    "Connection",
+    "ElementName",
+    "HostResource",
+    "InstanceID",
+    "Parent",
+    "ResourceSubType",
+    "ResourceType",
+];
+
 impl Descriptor<'_> {
-    /// An item; fields of this name stand in this order, which is that of the alphabet.
-    fn item(&mut self, required: bool, fields: &[(&str, String)]) {
+    /// An item with texts of these names; it stays open.
+    fn item<const N: usize>(&mut self, required: bool, texts: [&str; N], names: &[&str; N]) {
+        self.fields(required, &texts, names);
+    }
+
+    fn fields(&mut self, required: bool, texts: &[&str], names: &[&str]) {
         self.open("Item", &[("ovf:required", if required { "" } else { "false" })]);
-        for (name, text) in fields.iter().filter(|(_, text)| !text.is_empty()) {
+        for (name, text) in names.iter().zip(texts).filter(|(_, text)| !text.is_empty()) {
             self.leaf(&format!("rasd:{name}"), &[], text);
         }
     }
@@ -36,33 +63,19 @@ impl Descriptor<'_> {
         let hardware = |name: &str| self.config.int(&format!("hardware.{name}"));
         let (cpus, memory) = (number(hardware("numCPU")), number(hardware("memoryMB")));
         let cores = number(hardware("numCoresPerSocket"));
-        let text = str::to_owned;
+        // Units, description, name, instance, type, quantity.
+        let one = format!("{cpus} virtual CPU(s)");
+        let two = format!("{memory}MB of memory");
         self.item(
             true,
-            &[
-                ("AllocationUnits", text("hertz * 10^6")),
-                ("Description", text("Number of Virtual CPUs")),
-                ("ElementName", format!("{cpus} virtual CPU(s)")),
-                ("InstanceID", text("1")),
-                ("ResourceType", text("3")),
-                ("VirtualQuantity", cpus),
-            ],
+            ["hertz * 10^6", "Number of Virtual CPUs", &one, "1", "3", &cpus],
+            &QUANTITY,
         );
         if !cores.is_empty() {
             self.leaf("vmw:CoresPerSocket", &[("ovf:required", "false")], &cores);
         }
         self.close("Item");
-        self.item(
-            true,
-            &[
-                ("AllocationUnits", text("byte * 2^20")),
-                ("Description", text("Memory Size")),
-                ("ElementName", format!("{memory}MB of memory")),
-                ("InstanceID", text("2")),
-                ("ResourceType", text("4")),
-                ("VirtualQuantity", memory),
-            ],
-        );
+        self.item(true, ["byte * 2^20", "Memory Size", &two, "2", "4", &memory], &QUANTITY);
         self.close("Item");
         let mut disks = 0;
         for (at, device) in self.devices.iter().filter_map(Value::as_object).enumerate() {
@@ -129,19 +142,20 @@ impl Descriptor<'_> {
         };
         let network = if sort.cim == NIC { self.network_of(device) } else { String::new() };
         let label = device.text("deviceInfo.label").unwrap_or(device.kind());
-        let fields = [
-            ("Address", address),
-            ("AddressOnParent", number(unit)),
-            ("AutomaticAllocation", connected.map_or_else(String::new, |it| it.to_string())),
-            ("Connection", network),
-            ("ElementName", label.to_owned()),
-            ("HostResource", resource),
-            ("InstanceID", (at + 3).to_string()),
-            ("Parent", parent.map_or_else(String::new, |it| it.to_string())),
-            ("ResourceSubType", sort.sub.to_owned()),
-            ("ResourceType", sort.cim.to_string()),
+        let optional = |it: Option<usize>| it.map_or_else(String::new, |it| it.to_string());
+        let texts: [&str; 10] = [
+            &address,
+            &number(unit),
+            connected.map_or("", |it| if it { "true" } else { "false" }),
+            &network,
+            label,
+            &resource,
+            &(at + 3).to_string(),
+            &optional(parent),
+            sort.sub,
+            &sort.cim.to_string(),
         ];
-        self.item(controller || matches!(sort.cim, DISK | NIC), &fields);
+        self.item(controller || matches!(sort.cim, DISK | NIC), texts, &DEVICE);
         for path in devices::DEVICE {
             self.setting(path, device.get(path));
         }
