@@ -5,7 +5,6 @@
 //! Surprising: to wake the thread that accepts, the server connects to itself, since a listener of
 //! the standard library cannot be woken in another way.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
@@ -97,7 +96,7 @@ struct Shared {
 struct State {
     next: u64,
     /// Sockets of the connections that are being served, to end them from outside.
-    open: BTreeMap<u64, TcpStream>,
+    open: Vec<(u64, TcpStream)>,
     stopping: bool,
     accepting: bool,
 }
@@ -143,7 +142,7 @@ impl Server {
         let mut state = self.shared.lock();
         let first = !state.stopping;
         state.stopping = true;
-        for stream in state.open.values() {
+        for (_, stream) in &state.open {
             let _ = stream.shutdown(Shutdown::Both);
         }
         drop(state);
@@ -211,7 +210,7 @@ impl Shared {
         }
         let id = state.next;
         state.next += 1;
-        state.open.insert(id, handle);
+        state.open.push((id, handle));
         drop(state);
         let welcome = count < this.limits.connections;
         let place = Place { shared: Arc::clone(this), id };
@@ -245,7 +244,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.shared.lock().open.remove(&self.id);
+        self.shared.lock().open.retain(|(id, _)| *id != self.id);
         self.shared.ended.notify_all();
     }
 }

@@ -29,7 +29,8 @@ const WORDS: &[&str] = &[
     " xsi:type=\"ArrayOfInt\"", " xsi:type=\"NewInTwelve\"", " xsi:type=\"TaskInfo\"",
     " type=\"VirtualMachine\"", " xmlns=\"urn:other\"", "<objects>", "</objects>", "<returnval>",
     "<Fault>", "</e:Body>", "ESXI_HOST=", "ESXI_PASS_1=", "export ", "VCENTER_HOST=a:0\n",
-    "\r\n", "\r\n\r\n", "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n", "HTTP/1.0", ";", "%",
+    "\r\n", "\r\n\r\n", "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n",
+    "HTTP/1.0", ";", "%",
 ];
 
 struct Random(u64);
@@ -184,13 +185,19 @@ fn env_files() {
 
 /// Connections as clients open them, each with more than one request where that may be.
 const CONNECTIONS: &[&str] = &[
-    "GET / HTTP/1.1\r\nHost: a\r\n\r\nHEAD /b?c=%20d+e HTTP/1.1\r\nHost: a\r\nRange: bytes=2-5\r\n\r\n",
-    "\r\nPOST /sdk HTTP/1.1\r\nHost: esx:443\r\nContent-Length: 11\r\nSOAPAction: \"urn:vim25/9.1\"\r\n\r\n<a>body</a>GET",
-    "PUT /folder/x HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n\
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n\
+     HEAD /b?c=%20d+e HTTP/1.1\r\nHost: a\r\nRange: bytes=2-5\r\n\r\n",
+    "\r\nPOST /sdk HTTP/1.1\r\nHost: esx:443\r\nContent-Length: 11\r\n\
+     SOAPAction: \"urn:vim25/9.1\"\r\n\r\n<a>body</a>GET",
+    "PUT /folder/x HTTP/1.1\r\nHost: [::1]\r\nTransfer-Encoding: chunked\r\n\
+     Expect: 100-continue\r\n\r\n\
      5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nX: y\r\n\r\nGET / HTTP/1.0\r\n\r\n",
-    "GET http://a/b HTTP/1.1\r\nHost: a\r\nConnection: close, te\r\nCookie: x=\"y\"\r\n\r\nPRI * HTTP/2.0\r\n\r\n",
-    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\nabc",
-    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
+    "GET http://a/b HTTP/1.1\r\nHost: a\r\nConnection: close, te\r\nCookie: x=\"y\"\r\n\r\n\
+     PRI * HTTP/2.0\r\n\r\n",
+    "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\
+     Transfer-Encoding: chunked\r\n\r\nabc",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\
+     1\r\nabc\r\n0\r\n\r\n",
     "GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n",
     "\u{16}\u{3}\u{1}\u{2}",
 ];
