@@ -29,6 +29,7 @@ pub mod scalar;
 pub mod serve;
 pub mod service;
 mod sessions;
+mod setup;
 mod task;
 pub mod telnet;
 mod views;
@@ -36,3 +37,5 @@ pub mod vmdk;
 mod watch;
 pub mod world;
 pub mod writer;
+
+pub use crate::sim::setup::{Settings, open};
