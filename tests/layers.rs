@@ -43,7 +43,7 @@ const LAYERS: &[(&str, &str, &str)] = &[
         "error text audit metrics web hv vsphere sim tools mcp config logging",
         "async_signal smol",
     ),
-    ("cli", "error text audit metrics hv sim vim tools mcp config logging app", "argh"),
+    ("cli", "error text audit metrics web hv sim tools mcp config logging app", "argh"),
     ("main", "cli", ""),
     ("lib", "", ""),
 ];

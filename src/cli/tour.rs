@@ -60,7 +60,7 @@ pub fn run(gate: Arc<Gate>) -> Result<u8> {
     ))?;
     for (at, step) in STEPS.iter().enumerate() {
         print::line(&format!("\n[{}/{}] \"{}\"", at + 1, STEPS.len(), step.wish))?;
-        print::line(&format!("  > {} {}", step.tool, step.words.join(" ")).trim_end())?;
+        print::line(format!("  > {} {}", step.tool, step.words.join(" ")).trim_end())?;
         for line in answer(&gate, step)?.lines() {
             print::line(&format!("    {line}"))?;
         }
