@@ -4,16 +4,24 @@
 //! must not know `vsphere`, our client: shared code would hide shared mistakes; only the schema
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
+pub mod accounts;
 pub mod clock;
 pub mod elements;
 mod entity;
 pub mod fault;
 pub mod files;
 pub mod history;
+mod host;
+mod host_network;
+mod host_services;
+mod host_storage;
 pub mod http;
 pub mod inventory;
+mod licence;
 mod machine;
+mod options;
 mod path;
+pub mod permissions;
 mod power;
 mod props;
 pub mod reader;
