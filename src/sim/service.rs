@@ -77,6 +77,7 @@ impl Simulator {
         let answer = match (method, outcome) {
             (Some(method), Ok(value)) => writer::response(method, version, Some(&value)),
             (_, Ok(_)) => return refuse(500),
+            (_, Err(fault)) if fault.is_overload() => return refuse(503),
             (_, Err(fault)) => {
                 return with_cookie(soap(500, writer::fault(&fault, version)), fresh);
             }
@@ -209,11 +210,18 @@ fn allowed(world: &World, call: &Call, privilege: &str, viewer: bool) -> Result<
         return Err(Fault::not_authenticated(call.this, "System.View"));
     }
     let system = privilege.is_empty() || privilege.starts_with("System.");
-    if viewer && !(system && reads(call.method)) {
+    let changes = !(system && reads(call.method));
+    if viewer && changes {
         let held = world.reference(&call.this.id).unwrap_or_else(|| call.this.clone());
         return Err(Fault::new("NoPermission", "Permission to perform this operation was denied.")
             .with("object", held)
             .with("privilegeId", if system { "System.Modify" } else { privilege }));
+    }
+    // A new licence must find its way in.
+    if world.free_licence && changes && !asks(call.method) && call.this.kind != "LicenseManager" {
+        let text =
+            "Current license or ESXi version prohibits execution of the requested operation.";
+        return Err(Fault::new("RestrictedVersion", text));
     }
     Ok(())
 }
@@ -225,8 +233,24 @@ fn open(call: &Call) -> bool {
 
 /// The schema marks some methods that change things as if everybody might call them.
 fn reads(method: &str) -> bool {
-    const CHANGES: &[&str] = &["Delete", "Copy", "Move", "Destroy_Task", "Set", "Update", "Extend"];
+    const CHANGES: &[&str] = &[
+        "Add",
+        "Copy",
+        "Delete",
+        "Destroy_Task",
+        "Extend",
+        "Move",
+        "Remove",
+        "ResetEntity",
+        "Set",
+        "Update",
+    ];
     !CHANGES.iter().any(|it| method.starts_with(it))
+}
+
+/// Methods that need a privilege and change nothing.
+fn asks(method: &str) -> bool {
+    ["Query", "Retrieve", "Fetch", "Check", "Find"].iter().any(|it| method.starts_with(it))
 }
 
 /// What is said of a method that has no row.

@@ -174,6 +174,9 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
     let (Some((user, _, viewer)), true) = (known, call.session.is_empty()) else {
         return Err(Fault::new("InvalidLogin", refused));
     };
+    if world.sessions.all.len() >= world.sessions.limit {
+        return Err(Fault::overload());
+    }
     let number = world.sessions.made;
     let session = Session {
         key: format!("52{number:06x}-0000-4000-8000-{number:012x}"),
