@@ -1,8 +1,7 @@
 //! Accounts of the host itself, and the directory that finds them.
 //!
-//! Those that are there from the start stay a table until somebody changes them. Surprising: the
-//! password of an account is kept here and asked for when it is changed, but the logins of the
-//! simulator have a table of their own.
+//! Those that are there from the start stay a table until somebody changes them; then what is kept
+//! here counts. Surprising: an account without a permission cannot log in, as on a host.
 
 use std::collections::BTreeSet;
 
@@ -58,6 +57,15 @@ pub fn known_user(world: &World, name: &str) -> Result<String> {
         true => Ok(name.to_owned()),
         false => Err(no_user(name)),
     }
+}
+
+/// What is known here of a login: whether the password is right; nothing of untouched accounts.
+pub fn login(world: &World, name: &str, password: &str) -> Option<bool> {
+    if world.access.accounts.removed.contains(name) {
+        return Some(false);
+    }
+    let own = world.access.accounts.own.iter().find(|it| it.name == name);
+    own.map(|it| it.password == password)
 }
 
 fn create_user(world: &mut World, call: &Call) -> Result<Value> {

@@ -12,7 +12,7 @@ use crate::sim::fault::{Fault, Result};
 use crate::sim::http::{Answer, Request, Service};
 use crate::sim::rows::Call;
 use crate::sim::world::World;
-use crate::sim::{reader, routes, rows, watch, writer};
+use crate::sim::{permissions, reader, routes, rows, watch, writer};
 use crate::vim::table;
 use crate::vim::value::Value;
 use crate::vim::version::Version;
@@ -101,7 +101,8 @@ impl Simulator {
         let mut world = self.world();
         let now = world.now;
         let known = world.sessions.used(cookie, now, agent);
-        let (user, viewer) = known.map_or(("", false), |it| (it.user, it.viewer));
+        let (user, viewer) =
+            known.map_or((String::new(), false), |it| (it.user.clone(), it.viewer));
         let cookie = if user.is_empty() { "" } else { cookie };
         let asked = match reader::request(text, version, &|id| world.kind_in(cookie, id)) {
             Ok(asked) => asked,
@@ -109,7 +110,8 @@ impl Simulator {
         };
         let (declared, this) = (asked.declared, asked.this);
         let method = declared.name();
-        let call = Call { this: &this, method, args: &asked.args, session: cookie, user, version };
+        let call =
+            Call { this: &this, method, args: &asked.args, session: cookie, user: &user, version };
         let refused = allowed(&world, &call, declared.privilege(), viewer);
         if let Err(fault) = refused {
             return (Some(declared), Err(fault), None);
@@ -211,7 +213,10 @@ fn allowed(world: &World, call: &Call, privilege: &str, viewer: bool) -> Result<
     }
     let system = privilege.is_empty() || privilege.starts_with("System.");
     let changes = !(system && reads(call.method));
-    if viewer && changes {
+    let granted = |privilege: &str| {
+        !privilege.is_empty() && permissions::granted(world, call.user, call.this, privilege)
+    };
+    if viewer && changes && (system || !granted(privilege)) {
         let held = world.reference(&call.this.id).unwrap_or_else(|| call.this.clone());
         return Err(Fault::new("NoPermission", "Permission to perform this operation was denied.")
             .with("object", held)
