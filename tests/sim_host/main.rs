@@ -19,6 +19,7 @@ use jumpvisor::vim::version::Version;
 struct Talk {
     host: Simulator,
     cookie: String,
+    version: &'static str,
 }
 
 impl Talk {
@@ -30,7 +31,7 @@ impl Talk {
             now: 1_768_464_000_000,
         };
         let host = Simulator::new(world(&start).unwrap(), Clock::jumping(start.now));
-        let mut talk = Talk { host, cookie: String::new() };
+        let mut talk = Talk { host, cookie: String::new(), version: "8.0.3.0" };
         let (status, text) = talk.login(user);
         assert_eq!(status, 200, "{text}");
         talk
@@ -50,7 +51,7 @@ impl Talk {
              </soapenv:Body></soapenv:Envelope>"
         );
         let headers = [
-            ("SOAPAction".to_owned(), "\"urn:vim25/8.0.3.0\"".to_owned()),
+            ("SOAPAction".to_owned(), format!("\"urn:vim25/{}\"", self.version)),
             ("Cookie".to_owned(), format!("vmware_soap_session=\"{}\"", self.cookie)),
         ];
         let mut body = text.as_bytes();

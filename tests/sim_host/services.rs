@@ -15,6 +15,7 @@ use crate::START;
 use crate::STORAGE;
 use crate::STORES;
 use crate::Talk;
+use jumpvisor::vim::version::Version;
 
 #[test]
 fn all_that_is_told_can_be_written() {
@@ -63,6 +64,20 @@ fn all_that_is_told_can_be_written() {
         "UserVars.SuppressShellWarning",
     ] {
         assert!(config.contains(part), "{part} is not in config");
+    }
+}
+
+#[test]
+fn clients_of_every_version_can_read_the_host() {
+    let mut talk = Talk::new("root");
+    for version in Version::all() {
+        talk.version = version.name();
+        let paths = "config summary runtime hardware capability configManager";
+        for path in paths.split(' ') {
+            let text = talk.fetch(HOST, path);
+            let newer = text.contains("<hostAccessManagerSupported>") && version.name() == "5.5";
+            assert!(text.contains("<returnval") && !newer, "{path} as {}", version.name());
+        }
     }
 }
 
