@@ -186,10 +186,10 @@ fn pool_config(world: &World, id: &str) -> Option<Value> {
 
 /// What the machines in a pool and in those below it use: megahertz and megabytes.
 fn pool_usage(world: &World, id: &str) -> (i64, i64) {
-    let below = |pool: &str| {
-        pool == id || world.above(&Ref::new("ResourcePool", pool)).iter().any(|it| it == id)
-    };
-    usage(world, 2600, |_, pool| below(pool))
+    let below = |pool: &Ref| pool.id == id || world.above(pool).iter().any(|it| it == id);
+    let pools = world.all("ResourcePool").map(|(id, _)| Ref::new("ResourcePool", id));
+    let pools: Vec<String> = pools.filter(below).map(|it| it.id).collect();
+    usage(world, 2600, |_, pool| pools.iter().any(|it| it == pool))
 }
 
 fn pool_runtime(world: &World, id: &str) -> Option<Value> {
