@@ -93,6 +93,10 @@ pub fn world(start: &Start) -> Result<World> {
         ("{name}", "esxi01.lab.example"),
         ("{compute-type}", "ComputeResource"),
         ("{compute}", "ha-compute-res"),
+        ("{mark}", ""),
+        ("{short}", "esxi01"),
+        ("{domain}", "lab.example"),
+        ("{ip}", "10.20.0.10"),
     ];
     add(&mut world, HOST, &names)?;
     let base = base()?;

@@ -4,6 +4,7 @@
 //! must not know `vsphere`, our client: shared code would hide shared mistakes; only the schema
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
+pub mod accounts;
 pub mod clock;
 pub mod console;
 pub mod elements;
@@ -12,13 +13,20 @@ pub mod fault;
 pub mod files;
 pub mod guest;
 pub mod history;
+mod host;
+mod host_network;
+mod host_services;
+mod host_storage;
 pub mod http;
 pub mod identity;
 pub mod inventory;
+mod licence;
 pub mod line;
 mod machine;
+mod options;
 pub mod ovf;
 mod path;
+pub mod permissions;
 mod power;
 mod props;
 pub mod reader;
