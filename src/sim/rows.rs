@@ -6,6 +6,7 @@
 use crate::sim::fault::Result;
 use crate::sim::world::World;
 use crate::sim::{entity, machine, power, props, sessions, task, views, watch};
+use crate::sim::{guest_ops, screen_http};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -66,6 +67,8 @@ const FAMILIES: &[Family] = &[
     entity::FAMILY,
     machine::FAMILY,
     power::FAMILY,
+    guest_ops::FAMILY,
+    screen_http::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::sim::clock::Moment;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::files::Files;
+use crate::sim::guests::Guests;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
 use crate::sim::rows;
@@ -49,6 +50,8 @@ pub struct World {
     pub files: Files,
     /// What happened.
     pub history: History,
+    /// What runs inside the machines.
+    pub guests: Guests,
     /// What the next task ends with, because a rule says so.
     pub doom: Option<Fault>,
     /// Grows with every change that somebody may wait for.
@@ -69,6 +72,7 @@ impl World {
             sessions: Sessions::default(),
             files: Files::default(),
             history: History::default(),
+            guests: Guests::default(),
             doom: None,
             generation: 1,
             last_number: 0,
