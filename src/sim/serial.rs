@@ -237,7 +237,11 @@ pub fn tend(simulator: &Simulator) {
         }
     }
     // Closed before others are opened, which may want the same address.
-    gone.into_iter().for_each(Port::close);
+    let mut changed: Vec<(String, i64, &str)> = Vec::new();
+    for port in gone {
+        changed.push((port.machine.clone(), port.end.key, "untried"));
+        port.close();
+    }
     for (place, mut port, settings) in fresh {
         let opened = match open.all.len() < MOST {
             true => Line::open(settings, port.end.clone()),
@@ -246,7 +250,6 @@ pub fn tend(simulator: &Simulator) {
         port.line = opened.map_err(|why| log::warn!("{}: {why}", port.machine)).ok();
         open.all.insert(place, port);
     }
-    let mut changed = Vec::new();
     for (place, port) in &mut open.all {
         port.say();
         // unverified: what a host shows of a port that is taken.
@@ -264,5 +267,6 @@ pub fn tend(simulator: &Simulator) {
 
 /// Closes every line.
 pub fn close(simulator: &Simulator) {
-    guests::locked(&simulator.lines.0).all.clear();
+    let all = std::mem::take(&mut guests::locked(&simulator.lines.0).all);
+    all.into_values().for_each(Port::close);
 }

@@ -112,13 +112,16 @@ impl Host {
         format!("VirtualMachine {}", self.vm(name))
     }
 
-    /// Lets the world's time pass.
-    pub fn wait(&mut self, seconds: u64) {
-        // A wait for updates that cannot come jumps there.
-        let until = self.simulator.world().now + i64::try_from(seconds).unwrap() * 1000;
-        while self.simulator.world().now < until {
-            self.call("ServiceInstance ServiceInstance", "CurrentTime", "");
-        }
+    /// Lets the world's time pass: one who waits jumps to what is due.
+    pub fn wait(&mut self, seconds: i64) {
+        let until = {
+            let mut world = self.simulator.world();
+            world.later(seconds * 1000, Box::new(|_| {}));
+            world.now + seconds * 1000
+        };
+        let options = format!("<options><maxWaitSeconds>{seconds}</maxWaitSeconds></options>");
+        self.call("PropertyCollector ha-property-collector", "WaitForUpdatesEx", &options);
+        assert!(self.simulator.world().now >= until);
     }
 
     pub fn task(&mut self, this: &str, method: &str) -> String {
@@ -168,27 +171,42 @@ impl Host {
         guests::locked(&inside).screen().rows().join("\n").trim_end().to_owned()
     }
 
-    /// Gives a machine a serial port.
+    /// Connects a machine's serial port or disconnects it, as `ReconfigVM_Task` does.
+    pub fn connect(&mut self, machine: &str, connected: bool) {
+        let id = self.vm(machine);
+        let mut port = {
+            let world = self.simulator.world();
+            let info = world.machine(&id).unwrap().info();
+            let mut ports = info.objects("hardware.device").filter(|it| it.is("VirtualSerialPort"));
+            ports.next().unwrap().clone()
+        };
+        let Some(Value::Object(connectable)) = port.field_mut("connectable") else { panic!() };
+        connectable.set("connected", connected);
+        self.device(machine, port);
+    }
+
+    /// Gives a machine a serial port that is connected.
     pub fn serial(&mut self, machine: &str, backing: Object) {
+        let connectable = Object::new("VirtualDeviceConnectInfo")
+            .with("startConnected", true)
+            .with("allowGuestControl", true)
+            .with("connected", true);
+        let port = Object::new("VirtualSerialPort")
+            .with("key", 9000)
+            .with("backing", backing)
+            .with("connectable", connectable)
+            .with("yieldOnPoll", true);
+        self.device(machine, port);
+    }
+
+    fn device(&mut self, machine: &str, port: Object) {
         let id = self.vm(machine);
         let mut world = self.simulator.world();
         let machine = world.machine_mut(&id).unwrap();
         let Some(Value::Object(hardware)) = machine.own().field_mut("hardware") else { panic!() };
         let mut devices: Vec<Object> =
             hardware.objects("device").filter(|it| !it.is("VirtualSerialPort")).cloned().collect();
-        devices.push(
-            Object::new("VirtualSerialPort")
-                .with("key", 9000)
-                .with("backing", backing)
-                .with(
-                    "connectable",
-                    Object::new("VirtualDeviceConnectInfo")
-                        .with("startConnected", true)
-                        .with("allowGuestControl", true)
-                        .with("connected", true),
-                )
-                .with("yieldOnPoll", true),
-        );
+        devices.push(port);
         hardware.set("device", devices);
     }
 

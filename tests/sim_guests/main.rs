@@ -260,6 +260,11 @@ fn a_serial_port_leads_to_the_appliance() {
     host.task(&host.on("edge01"), "PowerOnVM_Task");
     assert_eq!(host.serial_status("edge01"), "ok");
     patient(TcpStream::connect(("127.0.0.1", port)).unwrap());
+    host.connect("edge01", false);
+    assert_eq!(host.serial_status("edge01"), "untried");
+    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    host.connect("edge01", true);
+    assert_eq!(host.serial_status("edge01"), "ok");
     // A port that is taken, and one that may not open sockets.
     host.serial("web02", uri(&format!("tcp://:{port}"), "server"));
     assert_eq!(host.serial_status("web02"), "unrecoverableError");
