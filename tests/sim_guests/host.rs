@@ -112,11 +112,11 @@ impl Host {
         format!("VirtualMachine {}", self.vm(name))
     }
 
-    /// Lets the world's time pass: one who waits jumps to what is due.
+    /// Lets the world's time pass: one who waits jumps there, as long as something is still due.
     pub fn wait(&mut self, seconds: i64) {
         let until = {
             let mut world = self.simulator.world();
-            world.later(seconds * 1000, Box::new(|_| {}));
+            world.later(seconds * 1000 + 100, Box::new(|_| {}));
             world.now + seconds * 1000
         };
         let options = format!("<options><maxWaitSeconds>{seconds}</maxWaitSeconds></options>");
