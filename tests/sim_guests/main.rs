@@ -275,6 +275,48 @@ fn a_serial_port_leads_to_the_appliance() {
 }
 
 #[test]
+fn typing_and_switching_do_not_wait_for_each_other() {
+    let mut host = Host::new();
+    let port = free_port();
+    host.serial("edge01", uri(&format!("telnet://:{port}"), "server"));
+    host.serial_status("edge01");
+    let typist = std::thread::spawn(move || {
+        let began = Instant::now();
+        let mut sessions = 0;
+        while began.elapsed() < PATIENCE * 4 {
+            let Ok(mut client) = TcpStream::connect(("127.0.0.1", port)) else {
+                std::thread::sleep(Duration::from_millis(5));
+                continue;
+            };
+            client.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+            sessions += 1;
+            while client.write_all(b"\radmin\radmin\rshow running-config\r").is_ok() {
+                match client.read(&mut [0; 4096]) {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => {}
+                    Err(_) => break,
+                }
+            }
+            if sessions == 5 {
+                return;
+            }
+        }
+        panic!("only {sessions} sessions");
+    });
+    let began = Instant::now();
+    while !typist.is_finished() {
+        assert!(began.elapsed() < PATIENCE * 5);
+        host.task(&host.on("edge01"), "ResetVM_Task");
+        host.task(&host.on("edge01"), "PowerOffVM_Task");
+        host.task(&host.on("edge01"), "PowerOnVM_Task");
+        host.screen("edge01");
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    typist.join().unwrap();
+}
+
+#[test]
 fn a_linux_guest_dials_and_has_a_login_of_its_own() {
     let mut host = Host::new();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
