@@ -7,6 +7,8 @@ use crate::sim::fault::Result;
 use crate::sim::world::World;
 use crate::sim::{accounts, entity, machine, power, props, sessions, task, views, watch};
 use crate::sim::{host, host_network, host_services, host_storage, licence, options, permissions};
+
+use crate::sim::{guest_ops, screen_http};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -75,6 +77,8 @@ const FAMILIES: &[Family] = &[
     licence::FAMILY,
     permissions::FAMILY,
     accounts::FAMILY,
+    guest_ops::FAMILY,
+    screen_http::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

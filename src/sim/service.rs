@@ -14,6 +14,8 @@ use crate::sim::http::{Answer, Body, Broken, Request, Service};
 use crate::sim::routes::Handler;
 use crate::sim::rows::Call;
 use crate::sim::rules::{Effect, Rules, Seen};
+use crate::sim::serial;
+use crate::sim::serial::Lines;
 use crate::sim::world::World;
 use crate::sim::{permissions, reader, routes, rows, watch, writer};
 use crate::vim::table;
@@ -36,6 +38,8 @@ pub struct Simulator {
     trial: Mutex<Trial>,
     changed: Condvar,
     stopping: AtomicBool,
+    /// Serial ports that are open.
+    pub lines: Lines,
 }
 
 /// What makes trouble on purpose, and what was asked.
@@ -63,6 +67,7 @@ impl Simulator {
             trial: Mutex::new(Trial { rules, counts: BTreeMap::new() }),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
+            lines: Lines::default(),
         }
     }
 
@@ -92,7 +97,9 @@ impl Simulator {
         let read = (&mut request.body).take(MOST_BYTES).read_to_end(&mut body);
         let (Ok(text), Ok(_)) = (String::from_utf8(body), read) else { return refuse(400) };
         let mut done = Done::default();
+        serial::tend(self);
         let outcome = self.call(&text, &cookie, &agent, version, &mut done);
+        serial::tend(self);
         let written = outcome.and_then(|value| match done.method {
             // A mistake of this program, told where a test will see it.
             Some(method) => writer::response(method, version, Some(&value))
@@ -413,5 +420,6 @@ impl Service for Simulator {
     fn shutdown(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.wake();
+        serial::close(self);
     }
 }

@@ -164,18 +164,27 @@ pub fn own_collector(world: &World) -> &'static str {
     if world.vcenter { "propertyCollector" } else { "ha-property-collector" }
 }
 
+/// Whether there is an account of this name with this password.
+pub fn known(world: &World, name: &str, password: &str) -> bool {
+    match accounts::login(world, name, password) {
+        None => USERS.iter().any(|it| it.0 == name && it.1 == password),
+        Some(right) => right,
+    }
+}
+
+/// Whether an account may only look.
+pub fn only_looks(world: &World, name: &str) -> bool {
+    !permissions::granted(world, name, &Ref::new("Folder", ""), EVERYTHING)
+}
+
 fn login(world: &mut World, call: &Call) -> Result<Value> {
     let name = call.args.text("userName").unwrap_or_default();
     let password = call.args.text("password").unwrap_or_default();
     let cookie = world.sessions.cookie();
     world.sessions.fresh = Some(cookie.clone());
     let refused = "Cannot complete login due to an incorrect user name or password.";
-    let known = match accounts::login(world, name, password) {
-        None => USERS.iter().any(|it| it.0 == name && it.1 == password),
-        Some(right) => right,
-    };
     // unverified: which fault a real host gives to a login over a session that is alive.
-    if !known || !call.session.is_empty() {
+    if !known(world, name, password) || !call.session.is_empty() {
         return Err(Fault::new("InvalidLogin", refused));
     }
     let root = Ref::new("Folder", "");
@@ -186,7 +195,7 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
             .with("object", call.this)
             .with("privilegeId", "System.View"));
     }
-    let viewer = !permissions::granted(world, name, &root, EVERYTHING);
+    let viewer = only_looks(world, name);
     if world.sessions.all.len() >= world.sessions.limit {
         return Err(Fault::overload());
     }

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use crate::sim::clock::Moment;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::files::Files;
+use crate::sim::guests::Guests;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
 use crate::sim::permissions::Access;
@@ -50,6 +51,8 @@ pub struct World {
     pub files: Files,
     /// What happened.
     pub history: History,
+    /// What runs inside the machines.
+    pub guests: Guests,
     /// What the next task ends with, because a rule says so.
     pub doom: Option<Fault>,
     /// When each host was booted, by its id; the others were up for two weeks at the start.
@@ -76,6 +79,7 @@ impl World {
             sessions: Sessions::default(),
             files: Files::default(),
             history: History::default(),
+            guests: Guests::default(),
             doom: None,
             boots: BTreeMap::from([(String::new(), now - 14 * 24 * 3_600_000)]),
             access: Access::default(),
