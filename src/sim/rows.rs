@@ -5,7 +5,8 @@
 
 use crate::sim::fault::Result;
 use crate::sim::world::World;
-use crate::sim::{entity, machine, power, props, sessions, task, views, watch};
+use crate::sim::{clone, lifecycle, machine_more, search, snapshots};
+use crate::sim::{entity, machine_view, power, props, sessions, task, views, watch};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -64,8 +65,13 @@ const FAMILIES: &[Family] = &[
     views::FAMILY,
     task::FAMILY,
     entity::FAMILY,
-    machine::FAMILY,
+    machine_view::FAMILY,
     power::FAMILY,
+    machine_more::FAMILY,
+    lifecycle::FAMILY,
+    snapshots::FAMILY,
+    search::FAMILY,
+    clone::FAMILY,
 ];
 
 /// The row of a method for objects of this type.
