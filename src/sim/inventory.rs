@@ -11,6 +11,7 @@ use crate::sim::backings::connectable;
 use crate::sim::clock::Moment;
 use crate::sim::devices::settle;
 use crate::sim::disks;
+use crate::sim::guests;
 use crate::sim::history::History;
 use crate::sim::machine::{Machine, Power, Question, mac, number_in};
 use crate::sim::machine_more;
@@ -43,7 +44,7 @@ pub struct Start {
 /// One machine of the dozen.
 struct Made {
     name: &'static str,
-    guest: (&'static str, &'static str),
+    guest: &'static str,
     cpus: i64,
     memory_mb: i64,
     /// Datastore and gigabytes.
@@ -54,18 +55,17 @@ struct Made {
     note: &'static str,
 }
 
-const UBUNTU: (&str, &str) = ("ubuntu64Guest", "Ubuntu Linux (64-bit)");
-const DEBIAN: (&str, &str) = ("debian12_64Guest", "Debian GNU/Linux 12 (64-bit)");
-const RHEL: (&str, &str) = ("rhel9_64Guest", "Red Hat Enterprise Linux 9 (64-bit)");
-const WINDOWS: (&str, &str) =
-    ("windows2022srvNext_64Guest", "Microsoft Windows Server 2025 (64-bit)");
-const APPLIANCE: (&str, &str) = ("other5xLinux64Guest", "Other 5.x or later Linux (64-bit)");
+const UBUNTU: &str = "ubuntu64Guest";
+const DEBIAN: &str = "debian12_64Guest";
+const RHEL: &str = "rhel9_64Guest";
+const WINDOWS: &str = "windows2022srvNext_64Guest";
+const APPLIANCE: &str = "other5xLinux64Guest";
 
 /// Name, guest, CPUs, memory, disks, networks, power, address, note.
 #[allow(clippy::too_many_arguments, reason = "a table's row")]
 const fn made(
     name: &'static str,
-    guest: (&'static str, &'static str),
+    guest: &'static str,
     size: (i64, i64),
     disks: &'static [(&'static str, i64)],
     networks: &'static [&'static str],
@@ -88,7 +88,7 @@ const DOZEN: &[Made] = &[
     made("fw-lab", APPLIANCE, (1, 2048), &[("datastore1", 8)], &["Lab", "DMZ"], Power::Off, "", "Firewall under test"),
     made("build01", UBUNTU, (8, 16384), &[("nas01", 200)], &["Lab"], Power::Suspended, "", "Nightly builds"),
     made("test01", DEBIAN, (1, 1024), &[("datastore1", 20)], &["Lab"], Power::Off, "", ""),
-    made("legacy-erp", ("sles12_64Guest", "SUSE Linux Enterprise 12 (64-bit)"), (4, 8192), &[("nas01", 300)], &["VM Network"], Power::Off, "", "Retired 2024; keep the disks until 2034"),
+    made("legacy-erp", "sles12_64Guest", (4, 8192), &[("nas01", 300)], &["VM Network"], Power::Off, "", "Retired 2024; keep the disks until 2034"),
     made("kiosk01", UBUNTU, (1, 2048), &[("datastore1", 16)], &["Lab"], Power::On, "10.40.0.50", ""),
 ];
 
@@ -279,8 +279,8 @@ pub fn thousands(kilobytes: i64) -> String {
 /// A configuration of this hardware.
 fn configured(world: &World, base: &Object, it: &Made, number: u64) -> Object {
     let mut config = base.clone();
-    config.set("guestId", it.guest.0);
-    config.set("guestFullName", it.guest.1);
+    config.set("guestId", it.guest);
+    config.set("guestFullName", guests::full_name(it.guest).unwrap_or_default());
     if !it.note.is_empty() {
         config.set("annotation", it.note);
     }

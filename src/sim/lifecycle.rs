@@ -114,7 +114,8 @@ fn register(world: &mut World, call: &Call) -> Result<Value> {
             }
             let content = world.files.all.get(&path).and_then(|it| it.content.clone());
             let text = content.map(|it| String::from_utf8_lossy(&it).into_owned());
-            let vmx::Read { mut spec, moved } = vmx::read(&text.unwrap_or_default(), &path);
+            let vmx::Read { mut spec, moved, hostname } =
+                vmx::read(&text.unwrap_or_default(), &path);
             let stem = path.rsplit('/').next().unwrap_or(&path).trim_end_matches(".vmx").to_owned();
             let known = spec.text("name").map(str::to_owned);
             let name = name.or(known).unwrap_or(stem);
@@ -122,6 +123,10 @@ fn register(world: &mut World, call: &Call) -> Result<Value> {
             let mut machine = spec::unplaced(world, &name, place)?;
             machine.path = path;
             machine.moved = moved;
+            if let Some(hostname) = hostname {
+                machine.tools = true;
+                machine.hostname = hostname;
+            }
             let id = machine.id.clone();
             let mut draft = Draft::new(world, machine);
             draft.apply(&spec)?;

@@ -136,9 +136,9 @@ macro_rules! of_machine {
     };
 }
 
-/// A property that every entity has, and that has nothing in it.
+/// A property that has nothing in it.
 const fn empty(name: &'static str) -> Property {
-    Property { on: "ManagedEntity", name, get: |_, _| Some(Value::List(Vec::new())) }
+    Property { on: "VirtualMachine", name, get: |_, _| Some(Value::List(Vec::new())) }
 }
 
 /// What this file plays.
@@ -154,26 +154,14 @@ pub const FAMILY: Family = Family {
         of_machine!("storage", |it, world| storage(world, it)),
         of_machine!("rootSnapshot", |it, _world| roots(it)),
         of_machine!("disabledMethod", |it, world| disabled(world, it)),
-        Property {
-            on: "ManagedEntity",
-            name: "effectiveRole",
-            get: |_, _| Some(Value::from(vec![-1])),
-        },
+        of_machine!("effectiveRole", |_it, _world| vec![-1]),
         empty("permission"),
         empty("declaredAlarmState"),
         empty("triggeredAlarmState"),
         empty("configIssue"),
         empty("tag"),
+        empty("value"),
         empty("customValue"),
-        Property {
-            on: "ExtensibleManagedObject",
-            name: "value",
-            get: |_, _| Some(Value::List(Vec::new())),
-        },
-        Property {
-            on: "ExtensibleManagedObject",
-            name: "availableField",
-            get: |_, _| Some(Value::List(Vec::new())),
-        },
+        empty("availableField"),
     ],
 };

@@ -4,7 +4,7 @@ use crate::sim::disks;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::inventory;
 use crate::sim::lifecycle;
-use crate::sim::machine::Power;
+use crate::sim::machine::{Machine, Power, number_in};
 use crate::sim::rows::{Call, Family, Method};
 use crate::sim::task::Plan;
 use crate::sim::world::World;
@@ -29,6 +29,11 @@ pub fn enter(world: &mut World, id: &str, to: Power, user: &str) {
     };
     if to == Power::On {
         machine.booted = now;
+        // The guest asks for an address.
+        if machine.tools && machine.ip.is_empty() && machine.count("VirtualEthernetCard") > 0 {
+            let number = number_in(id);
+            machine.ip = format!("10.20.{}.{}", 1 + number / 150 % 250, 100 + number % 150);
+        }
     }
     machine.power = to;
     machine.mounted = false;
@@ -62,10 +67,30 @@ fn change(
             if machine.config.flag("template") == Some(true) {
                 return Err(Fault::not_supported());
             }
+            if to == Power::On {
+                may_start(world, &id)?;
+            }
             enter(world, &id, to, &user);
             Ok(Value::Null)
         }),
     )
+}
+
+/// Refuses a machine whose disks are gone, or in use by another one that runs.
+fn may_start(world: &World, id: &str) -> Result<()> {
+    let Some(machine) = world.machine(id).filter(|it| !it.shared) else { return Ok(()) };
+    for path in disks::disk_files(machine).keys() {
+        // unverified: the faults; a host wraps them into its own words.
+        disks::must_exist(world, path)?;
+        let own = |it: &Machine| {
+            disks::disks(&it.config).any(|it| it.text("backing.fileName") == Some(path))
+        };
+        let others = || world.machines.values().filter(|it| !it.shared && it.id != id);
+        if own(machine) && others().any(|it| it.power == Power::On && own(it)) {
+            return Err(disks::file_fault("FileLocked", path, "is locked by another machine"));
+        }
+    }
+    Ok(())
 }
 
 /// Long enough for somebody to answer.
@@ -104,6 +129,7 @@ fn on(world: &mut World, call: &Call) -> Result<Value> {
                 _ => {}
             }
             machine.moved = false;
+            may_start(world, &id)?;
             enter(world, &id, Power::On, &user);
             Ok(Value::Null)
         }),

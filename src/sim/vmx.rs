@@ -170,6 +170,9 @@ pub fn write(machine: &Machine) -> String {
             put("vtpm.present", "TRUE");
         }
     }
+    if machine.tools {
+        put("guestInfo.detailed.data", &format!("hostName='{}'", machine.hostname));
+    }
     for option in config.objects("extraConfig") {
         put(option.text("key").unwrap_or_default(), option.text("value").unwrap_or_default());
     }
@@ -182,6 +185,8 @@ pub struct Read {
     pub spec: Object,
     /// It was written for another place.
     pub moved: bool,
+    /// What the guest with its tools called itself.
+    pub hostname: Option<String>,
 }
 
 /// Reads the file that stands at `path`.
@@ -329,9 +334,11 @@ pub fn read(text: &str, path: &str) -> Read {
         Object::new("VirtualDeviceConfigSpec").with("operation", "add").with("device", it)
     });
     spec.set("deviceChange", changes.collect::<Value>());
+    let detail = take("guestInfo.detailed.data");
+    let hostname = detail.and_then(|it| it.split('\'').nth(1).map(str::to_owned));
     let rest = all.iter().filter(|it| !used.iter().any(|key| key.eq_ignore_ascii_case(it.0)));
     let options =
         rest.map(|(key, value)| Object::new("OptionValue").with("key", key).with("value", value));
     spec.set("extraConfig", options.collect::<Value>());
-    Read { spec, moved }
+    Read { spec, moved, hostname }
 }

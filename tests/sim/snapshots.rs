@@ -110,3 +110,63 @@ fn a_branch_is_removed_with_its_files_and_children_move_up() {
     assert!(tree.contains("try nftables") && count(&tree, "<name>") == 1, "{tree}");
     assert_eq!(count(&host.get(vm, "rootSnapshot"), "VirtualMachineSnapshot"), 1);
 }
+
+/// Whatever is done, every disk that somebody shows is there, and nothing else is.
+#[test]
+fn no_file_is_lost_or_left() {
+    let mut seed = 20_260_115_u64;
+    let mut next = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(seed >> 33).unwrap() % below
+    };
+    let host = Host::new();
+    let id = host.vm("test01");
+    let vm = ("VirtualMachine", id.as_str());
+    for round in 0..150 {
+        let known: Vec<String> = {
+            let world = host.service.world();
+            world.machine(&id).unwrap().snapshots.iter().map(|it| it.id.clone()).collect()
+        };
+        let one = (!known.is_empty()).then(|| known[next(known.len())].clone());
+        let snapshot = ("VirtualMachineSnapshot", one.as_deref().unwrap_or_default());
+        match (next(10), &one) {
+            (0..=4, _) if known.len() < 20 => drop(take(&host, vm, &format!("s{round}"), false)),
+            (5..=6, Some(_)) => drop(host.done("RevertToSnapshot_Task", snapshot, "")),
+            (7, Some(_)) => {
+                let all = "<removeChildren>true</removeChildren>";
+                host.done("RemoveSnapshot_Task", snapshot, all);
+            }
+            (_, Some(_)) => {
+                let own = "<removeChildren>false</removeChildren>";
+                host.done("RemoveSnapshot_Task", snapshot, own);
+            }
+            _ => {}
+        }
+        let mut needed = std::collections::BTreeSet::new();
+        let mut see = |xml: &str| {
+            for part in xml.split("<fileName>").skip(1) {
+                let path = part.split('<').next().unwrap();
+                needed.insert(path.rsplit('/').next().unwrap().to_owned());
+            }
+        };
+        see(&host.get(vm, "config.hardware"));
+        let left = {
+            let world = host.service.world();
+            let all = &world.machine(&id).unwrap().snapshots;
+            all.iter().map(|it| it.id.clone()).collect::<Vec<_>>()
+        };
+        for it in &left {
+            see(&host.get(("VirtualMachineSnapshot", it), "config.hardware"));
+        }
+        let there: std::collections::BTreeSet<String> =
+            disks(&host, "test01").into_iter().collect();
+        assert_eq!(there, needed, "round {round}");
+        assert_eq!(
+            host.files("[datastore1] test01/").iter().filter(|it| it.ends_with(".vmsn")).count(),
+            left.len()
+        );
+    }
+    host.done("RemoveAllSnapshots_Task", vm, "");
+    assert_eq!(disks(&host, "test01"), ["test01.vmdk"]);
+    host.done("PowerOnVM_Task", vm, "");
+}
