@@ -127,10 +127,27 @@ impl Host {
     pub fn run(&self, method: &str, this: (&str, &str), args: &str) -> String {
         let text = self.ask(method, this, args);
         let id = inner(&text, "returnval").unwrap();
-        for _ in 0..2000 {
-            let info = self.get(("Task", &id), "info");
-            if inner(&info, "state").is_some_and(|it| it == "success" || it == "error") {
-                return info;
+        let collector = ("PropertyCollector", self.manager_of_properties());
+        let filter = self.ask(
+            "CreateFilter",
+            collector,
+            &format!(
+                "<spec><propSet><type>Task</type><pathSet>info.state</pathSet></propSet>\
+                 <objectSet><obj type=\"Task\">{id}</obj></objectSet></spec>\
+                 <partialUpdates>false</partialUpdates>"
+            ),
+        );
+        let filter = inner(&filter, "returnval").unwrap();
+        let mut version = String::new();
+        for _ in 0..20 {
+            let wait = format!(
+                "<version>{version}</version><options><maxWaitSeconds>60</maxWaitSeconds></options>"
+            );
+            let update = self.ask("WaitForUpdatesEx", collector, &wait);
+            version = inner(&update, "version").unwrap_or(version);
+            if update.contains(">success<") || update.contains(">error<") {
+                self.ask("DestroyPropertyFilter", ("PropertyFilter", &filter), "");
+                return self.get(("Task", &id), "info");
             }
         }
         panic!("{method} does not end")
