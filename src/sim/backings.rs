@@ -308,7 +308,11 @@ fn address(bench: &Bench, at: usize, device: &mut Object, old: Option<&Object>) 
 fn allowed(asked: &str) -> Option<String> {
     let bytes: Option<Vec<u8>> = asked
         .split([':', '-'])
-        .map(|it| (it.len() == 2).then(|| u8::from_str_radix(it, 16).ok()).flatten())
+        .map(|it| {
+            (it.len() == 2 && !it.starts_with('+'))
+                .then(|| u8::from_str_radix(it, 16).ok())
+                .flatten()
+        })
         .collect();
     let bytes = bytes.filter(|it| it.len() == 6)?;
     let reserved = match bytes.get(..4)? {
@@ -374,4 +378,20 @@ pub fn connectable(start: bool, guest: bool, on: bool) -> Value {
         .with("connected", on)
         .with("status", if on { "ok" } else { "untried" })
         .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_free_addresses_may_be_chosen() {
+        assert_eq!(allowed("00-50-56-3f-ff-ff"), Some("00:50:56:3f:ff:ff".to_owned()));
+        assert_eq!(allowed("52:54:00:12:34:56"), Some("52:54:00:12:34:56".to_owned()));
+        for bad in
+            ["", "00:50:56:40:00:00", "00:0c:29:00:00:01", "00:50:56:00:00", "+0:50:56:00:00:00"]
+        {
+            assert_eq!(allowed(bad), None, "{bad}");
+        }
+    }
 }

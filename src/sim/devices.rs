@@ -38,19 +38,14 @@ pub fn bad(kind: &'static str, at: usize, field: &str) -> Fault {
 }
 
 fn bad_operation(at: usize, operation: &str, file: Option<&str>) -> Fault {
-    Fault::new("InvalidDeviceOperation", format!("Invalid operation for device '{at}'."))
-        .with("property", format!("deviceChange[{at}].operation"))
-        .with("deviceIndex", at)
-        .with("badOp", operation)
-        .detail_with("badFileOp", file)
-}
-
-impl Fault {
-    fn detail_with(self, field: &'static str, value: Option<&str>) -> Fault {
-        match value {
-            Some(value) => self.with(field, value),
-            None => self,
-        }
+    let fault =
+        Fault::new("InvalidDeviceOperation", format!("Invalid operation for device '{at}'."))
+            .with("property", format!("deviceChange[{at}].operation"))
+            .with("deviceIndex", at)
+            .with("badOp", operation);
+    match file {
+        Some(file) => fault.with("badFileOp", file),
+        None => fault,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::sim::disks;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::machine::{Machine, Power, Question};
 use crate::sim::rows::{Call, Family, Method};
+use crate::sim::snapshots;
 use crate::sim::spec;
 use crate::sim::spec::{Draft, Place};
 use crate::sim::task::Plan;
@@ -213,12 +214,9 @@ fn moved_store(world: &mut World, old: &str, new: &str) {
         if let Some(path) = fresh(&machine.path) {
             machine.path = path;
         }
-        if machine
-            .config
-            .objects("hardware.device")
-            .any(|it| it.text("backing.fileName").is_some_and(|it| it.starts_with(&old)))
-        {
-            crate::sim::snapshots::each_path(machine, &fresh);
+        // Those of a bulk have their names from the path alone.
+        if !machine.shared {
+            snapshots::each_path(machine, &fresh);
         }
     }
 }

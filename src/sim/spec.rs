@@ -101,7 +101,7 @@ impl Draft<'_> {
 
     /// Applies a specification.
     pub fn apply(&mut self, spec: &Object) -> Result<()> {
-        if let Some(asked) = spec.text("changeVersion")
+        if let Some(asked) = spec.text("changeVersion").filter(|it| !it.is_empty())
             && Some(asked) != self.machine.config.text("changeVersion")
         {
             let text =
@@ -122,8 +122,9 @@ impl Draft<'_> {
         self.boot_order()?;
         vapp::merge(self.machine.own(), spec);
         let now = stamp(self.world.now);
-        // Two changes in the same moment still differ.
-        let version = format!("{}-{}", now, self.world.generation);
+        // Two changes in the same millisecond still differ.
+        let stem = now.strip_suffix("000Z").unwrap_or(&now);
+        let version = format!("{stem}{:03}Z", self.world.generation % 1000);
         self.machine.own().set("changeVersion", version);
         self.machine.own().set("modified", now);
         Ok(())

@@ -342,3 +342,40 @@ pub fn read(text: &str, path: &str) -> Read {
     spec.set("extraConfig", options.collect::<Value>());
     Read { spec, moved, hostname }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_guest_has_its_own_name() {
+        let all: Vec<&str> =
+            Type::find("VirtualMachineGuestOsIdentifier").unwrap().values().collect();
+        for id in &all {
+            let twins = all.iter().filter(|it| guest(it) == guest(id)).count();
+            assert_eq!(twins, 1, "{id}");
+        }
+        assert_eq!(guest("ubuntu64Guest"), "ubuntu-64");
+        assert_eq!(guest("otherGuest64"), "other-64");
+    }
+
+    #[test]
+    fn a_file_of_a_host_is_understood() {
+        let text = "displayName = \"a |22b|22\"\nguestOS = \"debian12-64\"\nmemSize = \"2048\"\n\
+            scsi0.present = \"TRUE\"\nscsi0:0.present = \"TRUE\"\nscsi0:0.fileName = \"a.vmdk\"\n\
+            sata0.present = \"TRUE\"\nsata0:0.present = \"TRUE\"\nsata0:0.deviceType = \"cdrom-image\"\n\
+            sata0:0.fileName = \"/vmfs/volumes/nas01/iso/x.iso\"\nguestinfo.x = \"1\"\nnonsense\n";
+        let Read { spec, moved, hostname } = read(text, "[ds] dir/a.vmx");
+        assert_eq!((spec.text("name"), moved, hostname), (Some("a \"b\""), false, None));
+        assert_eq!(spec.text("guestId"), Some("debian12_64Guest"));
+        let files: Vec<&str> = spec
+            .objects("deviceChange")
+            .filter_map(|it| it.text("device.backing.fileName"))
+            .collect();
+        assert_eq!(files, ["[ds] dir/a.vmdk", "[nas01] iso/x.iso"]);
+        let options: Vec<&str> =
+            spec.objects("extraConfig").filter_map(|it| it.text("key")).collect();
+        assert_eq!(options, ["guestinfo.x"]);
+        assert!(read("uuid.location = \"1\"", "[ds] a/a.vmx").moved);
+    }
+}

@@ -86,7 +86,22 @@ fn what_cannot_be_attached_is_refused() {
          <backing xsi:type=\"VirtualCdromIsoBackingInfo\"><fileName>[datastore1] none.iso</fileName></backing>\
          <connectable><startConnected>true</startConnected><allowGuestControl>true</allowGuestControl>\
          <connected>false</connected></connectable></device>";
+    let thick = add_disk("", (1000, 3), 1 << 40).replace("ed>true<", "ed>false<");
     let wrong = [
+        (thick, "NoDiskSpace"),
+        (format!("<device {}", disk("", (1000, 3), 0).split_once(' ').unwrap().1), "InvalidArgument"),
+        (SCSI.replace("<busNumber>1<", "<busNumber>0<"), "InvalidDeviceSpec"),
+        (
+            "<operation>remove</operation><device xsi:type=\"VirtualAHCIController\"><key>15000</key>\
+             <busNumber>0</busNumber></device>"
+                .to_owned(),
+            "InvalidController",
+        ),
+        (
+            "<operation>remove</operation><device xsi:type=\"VirtualMachineVideoCard\"><key>500</key></device>"
+                .to_owned(),
+            "InvalidDeviceOperation",
+        ),
         (add_disk("", (1000, 0), 1024), "InvalidDeviceSpec"),
         (add_disk("", (1000, 7), 1024), "InvalidDeviceSpec"),
         (add_disk("", (1009, 0), 1024), "MissingController"),
@@ -103,13 +118,13 @@ fn what_cannot_be_attached_is_refused() {
     ];
     for (change, fault) in &wrong {
         let info = host.fails("ReconfigVM_Task", vm, &spec(&[change]), fault);
-        assert!(!info.contains("InvalidDevice") || info.contains("<deviceIndex>0<"), "{info}");
+        assert!(!info.contains("=\"InvalidDevice") || info.contains("<deviceIndex>0<"), "{info}");
     }
     // The second is wrong, so the first is not done either.
     let info = host.fails(
         "ReconfigVM_Task",
         vm,
-        &spec(&[&add_disk("", (1000, 4), 1024), &wrong[0].0]),
+        &spec(&[&add_disk("", (1000, 4), 1024), &add_disk("", (1000, 0), 1024)]),
         "InvalidDeviceSpec",
     );
     assert!(info.contains("<deviceIndex>1<"), "{info}");
@@ -175,4 +190,25 @@ fn a_running_machine_takes_some_devices_only() {
     let remove = remove.replace("9000", "9007");
     let info = host.fails("ReconfigVM_Task", vm, &spec(&[&remove]), "InvalidDeviceSpec");
     assert_eq!(inner(&info, "localizedMessage").unwrap(), "Invalid configuration for device '0'.");
+}
+
+#[test]
+fn there_is_a_bound_to_devices_and_a_question_stops_changes() {
+    let host = Host::new();
+    let id = host.vm("fw-lab");
+    let vm = ("VirtualMachine", id.as_str());
+    let nic = "<operation>add</operation><device xsi:type=\"VirtualE1000\"><key>-1</key>\
+         <backing xsi:type=\"VirtualEthernetCardNetworkBackingInfo\"><deviceName>Lab</deviceName></backing></device>";
+    host.done("ReconfigVM_Task", vm, &spec(&[nic; 8]));
+    host.fails("ReconfigVM_Task", vm, &spec(&[nic]), "TooManyDevices");
+    let mut addresses: Vec<String> = (4000..4010)
+        .map(|key| host.get(vm, &format!("config.hardware.device[{key}].macAddress")))
+        .collect();
+    addresses.dedup();
+    assert!(addresses.len() == 10 && addresses.iter().all(|it| it.len() == 17), "{addresses:?}");
+    let kiosk = host.vm("kiosk01");
+    let kiosk = ("VirtualMachine", kiosk.as_str());
+    host.fails("ReconfigVM_Task", kiosk, "<spec/>", "QuestionPending");
+    host.ask("AnswerVM", kiosk, "<questionId>_vmx1</questionId><answerChoice>0</answerChoice>");
+    host.done("ReconfigVM_Task", kiosk, "<spec/>");
 }

@@ -293,3 +293,60 @@ fn thousands_are_there_at_once() {
     assert!(host.files("[datastore1] vm00004/").is_empty());
     assert!(began.elapsed().as_secs() < 20, "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_datastore_takes_its_machines_along_to_another_name() {
+    let host = Host::new();
+    let id = host.vm("test01");
+    let vm = ("VirtualMachine", id.as_str());
+    let store = inner(&host.get(vm, "datastore"), "ManagedObjectReference").unwrap();
+    host.done("Rename_Task", ("Datastore", &store), "<newName>ssd</newName>");
+    assert_eq!(host.get(vm, "summary.config.vmPathName"), "[ssd] test01/test01.vmx");
+    assert!(host.files("[datastore1]").is_empty());
+    host.done("RevertToCurrentSnapshot_Task", vm, "");
+    host.done("PowerOnVM_Task", vm, "");
+    host.fails("Rename_Task", ("Folder", "ha-folder-vm"), "<newName>x</newName>", "NotSupported");
+}
+
+#[test]
+fn a_disk_is_written_by_one_machine_at_a_time() {
+    let host = Host::new();
+    let (one, other) = (host.vm("fw-lab"), host.vm("test01"));
+    let attach = "<spec><deviceChange><operation>add</operation><device xsi:type=\"VirtualDisk\"><key>-1</key>\
+         <backing xsi:type=\"VirtualDiskFlatVer2BackingInfo\"><fileName>[datastore1] fw-lab/fw-lab.vmdk</fileName>\
+         <diskMode>persistent</diskMode></backing><controllerKey>1000</controllerKey><unitNumber>5</unitNumber>\
+         <capacityInKB>0</capacityInKB></device></deviceChange></spec>";
+    host.done("ReconfigVM_Task", ("VirtualMachine", &other), attach);
+    host.done("PowerOnVM_Task", ("VirtualMachine", &one), "");
+    host.fails("PowerOnVM_Task", ("VirtualMachine", &other), "", "FileLocked");
+    host.service.world().files.all.remove("[datastore1] web01/web01.vmdk");
+    let lost = host.vm("web01");
+    host.done("PowerOffVM_Task", ("VirtualMachine", &lost), "");
+    host.fails("PowerOnVM_Task", ("VirtualMachine", &lost), "", "FileNotFound");
+}
+
+#[test]
+fn products_and_properties_are_kept() {
+    let host = Host::new();
+    let property = |operation: &str, value: &str| {
+        format!(
+            "<property><operation>{operation}</operation><info><key>0</key><id>ip</id><type>string</type>\
+             <value>{value}</value></info></property>"
+        )
+    };
+    let id = create(
+        &host,
+        "appliance",
+        &format!(
+            "<vAppConfig xsi:type=\"VmConfigSpec\"><product><operation>add</operation><info><key>0</key>\
+             <name>Thing</name></info></product>{}</vAppConfig>",
+            property("add", "10.0.0.1")
+        ),
+    );
+    let vm = ("VirtualMachine", id.as_str());
+    assert!(host.get(vm, "config.vAppConfig.property").contains("<value>10.0.0.1</value>"));
+    let edit = format!("<spec><vAppConfig>{}</vAppConfig></spec>", property("edit", "10.0.0.2"));
+    host.done("ReconfigVM_Task", vm, &edit);
+    let kept = host.get(vm, "config.vAppConfig");
+    assert!(kept.contains("10.0.0.2") && kept.contains("Thing"), "{kept}");
+}
