@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::sim::clock::Moment;
+use crate::sim::datastore;
 use crate::sim::machine::{Machine, Power, Question};
 use crate::sim::reader;
 use crate::sim::world::{Plain, World};
@@ -100,6 +101,7 @@ pub fn world(start: &Start) -> Result<World> {
         Some(count) => bulk(&mut world, &base, count),
         None => dozen(&mut world, &base),
     }
+    datastore::seed(&mut world);
     Ok(world)
 }
 

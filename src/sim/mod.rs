@@ -6,6 +6,7 @@
 
 pub mod clock;
 pub mod console;
+mod datastore;
 pub mod elements;
 mod entity;
 pub mod fault;
