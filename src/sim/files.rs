@@ -137,6 +137,16 @@ impl Files {
         all.map_while(move |(path, file)| Some((path.strip_prefix(&*inside)?, file)))
     }
 
+    /// What stands in a folder: the name, and whether it is a folder too.
+    pub fn children(&self, folder: &str) -> BTreeMap<&str, bool> {
+        let mut all = BTreeMap::new();
+        for (rest, file) in self.below(folder) {
+            let (name, deeper) = rest.split_once('/').map_or((rest, false), |it| (it.0, true));
+            *all.entry(name).or_default() |= deeper || file.folder;
+        }
+        all
+    }
+
     /// Whether there is such a folder; a datastore is one.
     pub fn is_folder(&self, path: &str) -> bool {
         match self.all.get(path) {

@@ -162,6 +162,12 @@ fn blank(world: &mut World, name: &str, store: &str, config: Arc<Object>) -> Mac
     }
 }
 
+/// A machine with nothing but the standard devices.
+pub fn bare(world: &mut World, name: &str, store: &str) -> Machine {
+    let config = base().unwrap_or_else(|_| Object::args());
+    blank(world, name, store, Arc::new(config))
+}
+
 fn info(label: &str, summary: &str) -> Object {
     Object::new("Description").with("label", label).with("summary", summary)
 }

@@ -2,12 +2,17 @@
 
 use crate::sim::http::{Answer, Request};
 use crate::sim::service::Simulator;
+use crate::sim::{folder_http, nfc_http};
 
 /// Answers a request below its path.
 pub type Handler = fn(&Simulator, &mut Request) -> Answer;
 
 /// The longest beginning that fits counts.
-pub const ROUTES: &[(&str, Handler)] = &[];
+pub const ROUTES: &[(&str, Handler)] = &[
+    (folder_http::FOLDER, folder_http::answer),
+    (nfc_http::HOST, nfc_http::answer),
+    (nfc_http::VCENTER, nfc_http::answer),
+];
 
 /// Who answers this path.
 pub fn find(path: &str) -> Option<Handler> {

@@ -5,7 +5,9 @@
 
 use crate::sim::fault::Result;
 use crate::sim::world::World;
-use crate::sim::{datastore, entity, machine, power, props, sessions, task, views, watch};
+use crate::sim::{
+    datastore, entity, machine, nfc, ovf_manager, power, props, sessions, task, views, watch,
+};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -70,6 +72,8 @@ const FAMILIES: &[Family] = &[
     datastore::BROWSER,
     datastore::DISKS,
     datastore::MANAGER,
+    nfc::FAMILY,
+    ovf_manager::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

@@ -158,6 +158,11 @@ impl World {
     }
 }
 
+/// Whether this user may only look; nothing where name or password is wrong.
+pub fn knows(name: &str, password: &str) -> Option<bool> {
+    USERS.iter().find(|it| it.0 == name && it.1 == password).map(|it| it.2)
+}
+
 /// The id of the collector that every session has.
 pub fn own_collector(world: &World) -> &'static str {
     if world.vcenter { "propertyCollector" } else { "ha-property-collector" }

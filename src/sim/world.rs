@@ -13,6 +13,7 @@ use crate::sim::fault::{Fault, Result};
 use crate::sim::files::Files;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
+use crate::sim::nfc::Nfc;
 use crate::sim::rows;
 use crate::sim::sessions::Sessions;
 use crate::sim::task::Tasks;
@@ -47,6 +48,8 @@ pub struct World {
     pub sessions: Sessions,
     /// What is on the datastores.
     pub files: Files,
+    /// What is being imported and exported.
+    pub nfc: Nfc,
     /// What happened.
     pub history: History,
     /// What the next task ends with, because a rule says so.
@@ -68,6 +71,7 @@ impl World {
             tasks: Tasks::default(),
             sessions: Sessions::default(),
             files: Files::default(),
+            nfc: Nfc::default(),
             history: History::default(),
             doom: None,
             generation: 1,
@@ -96,6 +100,9 @@ impl World {
         }
         if self.tasks.get(id).is_some() {
             return Some("Task");
+        }
+        if self.nfc.leases.contains_key(id) {
+            return Some("HttpNfcLease");
         }
         self.snapshot(id).map(|_| "VirtualMachineSnapshot")
     }

@@ -4,7 +4,6 @@
 //! every file is told, the data of disks as well.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use crate::sim::clock::Moment;
 use crate::sim::clock::stamp;
@@ -128,12 +127,7 @@ impl Search {
 
     /// One folder, and the folders in it.
     fn folder(&self, world: &World, store: &Ref, folder: &str) -> (Object, Vec<String>) {
-        let mut inner: BTreeMap<&str, bool> = BTreeMap::new();
-        for (rest, file) in world.files.below(folder) {
-            let (name, deeper) = rest.split_once('/').map_or((rest, false), |it| (it.0, true));
-            *inner.entry(name).or_default() |= deeper || file.folder;
-        }
-        let mut names: Vec<(&str, bool)> = inner.into_iter().collect();
+        let mut names: Vec<(&str, bool)> = world.files.children(folder).into_iter().collect();
         if self.spec.flag("sortFoldersFirst") == Some(true) {
             names.sort_by_key(|it| Reverse(it.1));
         }

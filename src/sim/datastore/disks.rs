@@ -321,6 +321,7 @@ fn dimensions(disk: &Disk) -> Value {
         .into()
 }
 
+/// A row of the manager.
 macro_rules! method {
     ($name:literal, $run:expr) => {
         Method { on: "VirtualDiskManager", name: $name, run: $run }
