@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("audit", "error text", ""),
     ("metrics", "", ""),
     // ring: digests of certificates for pins.
-    ("web", "error text", "flate2 ring rustls rustls_native_certs ureq"),
+    ("web", "error text", "flate2 ring rustls rustls_native_certs ureq webpki"),
     // flate2: the schema is carried deflated.
     ("vim", "error text", "flate2"),
     ("hv", "error", ""),
@@ -43,7 +43,7 @@ const LAYERS: &[(&str, &str, &str)] = &[
         "error text audit metrics web hv vsphere sim tools mcp config logging",
         "async_signal smol",
     ),
-    ("cli", "error text audit metrics hv sim vim tools mcp config logging app", "argh"),
+    ("cli", "error text audit metrics web hv sim tools mcp config logging app", "argh"),
     ("main", "cli", ""),
     ("lib", "", ""),
 ];

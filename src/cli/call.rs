@@ -104,7 +104,7 @@ fn answer(shown: Shown, as_json: bool) -> String {
 }
 
 /// `key=value` words as arguments; a list is split at its commas.
-fn arguments(tool: &str, words: &[String]) -> Result<Object> {
+pub fn arguments(tool: &str, words: &[String]) -> Result<Object> {
     let row = find(tool).map_or(&[][..], |(_, tool)| tool.args);
     let mut given = Object::new();
     for word in words {

@@ -7,10 +7,13 @@
 
 mod call;
 mod check;
+#[cfg(feature = "demo")]
 mod demo;
 mod print;
 mod serve;
 mod show;
+#[cfg(feature = "demo")]
+mod tour;
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -18,7 +21,7 @@ use std::path::PathBuf;
 use argh::FromArgs;
 
 use crate::config::{Config, Environment, Flags, Problem, load, refusal};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::hv::fleet::Server;
 use crate::tools::offer::Offer;
 
@@ -59,6 +62,15 @@ struct Top {
     /// use simulated servers instead of those configured
     #[argh(switch)]
     demo: bool,
+    /// with --demo, demo or simulate: a file that keeps the simulated state
+    #[argh(option, arg_name = "file")]
+    state: Option<PathBuf>,
+    /// with --demo, demo or simulate: a file of rules for what goes wrong
+    #[argh(option, arg_name = "file")]
+    faults: Option<PathBuf>,
+    /// with --demo, demo or simulate: start at this time (2026-01-15T08:00:00Z), and jump instead of waiting
+    #[argh(option, arg_name = "time")]
+    clock: Option<String>,
     /// print the version
     #[argh(switch)]
     version: bool,
@@ -72,6 +84,9 @@ enum Command {
     Tools(ToolsCommand),
     Call(CallCommand),
     Check(CheckCommand),
+    Demo(DemoCommand),
+    #[cfg(feature = "demo")]
+    Simulate(demo::SimulateCommand),
     Version(VersionCommand),
 }
 
@@ -110,6 +125,11 @@ struct CheckCommand {
     #[argh(switch)]
     json: bool,
 }
+
+/// Try everything on simulated servers: a tour on a terminal, MCP where standard input is a pipe.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "demo")]
+struct DemoCommand {}
 
 /// Print the version.
 #[derive(FromArgs)]
@@ -155,6 +175,10 @@ fn run(top: Top) -> Result<u8> {
     for note in &config.notes {
         log::warn!("{note}");
     }
+    #[cfg(feature = "demo")]
+    if let Some(Command::Simulate(command)) = &top.command {
+        return demo::simulate(command, &choices(&top));
+    }
     match &top.command {
         Some(Command::Tools(command)) => show::tools(&offer(&top, &config, true)?, command),
         Some(Command::Call(command)) => {
@@ -167,26 +191,56 @@ fn run(top: Top) -> Result<u8> {
             call::run(gate, command)
         }
         Some(Command::Check(command)) => check::run(&config, servers(&top, &config)?, command),
+        #[cfg(feature = "demo")]
+        Some(Command::Demo(_)) if std::io::stdin().is_terminal() => {
+            let sink = crate::audit::Sink::Nowhere;
+            let offer = offer(&top, &config, true)?;
+            tour::run(crate::app::gate(&config, servers(&top, &config)?, offer, sink)?)
+        }
+        Some(Command::Demo(_)) => stdio(&top, &config),
+        #[cfg(feature = "demo")]
+        Some(Command::Simulate(_)) => Ok(0),
         Some(Command::Version(_)) => Ok(0),
         None if std::io::stdin().is_terminal() => {
             let help = Top::from_args(&["jumpvisor"], &["--help"]).err();
             Ok(print::early(&help.map(|it| it.output).unwrap_or_default(), true))
         }
-        None => {
-            let offer = offer(&top, &config, false)?;
-            let servers = servers(&top, &config)?;
-            let sink = crate::app::sink(&config);
-            serve::stdio(crate::app::gate(&config, servers, offer, sink)?, &config)
-        }
+        None => stdio(&top, &config),
     }
+}
+
+/// Speaks MCP on standard input and output.
+fn stdio(top: &Top, config: &Config) -> Result<u8> {
+    let offer = offer(top, config, false)?;
+    let sink = crate::app::sink(config);
+    serve::stdio(crate::app::gate(config, servers(top, config)?, offer, sink)?, config)
 }
 
 /// The servers that calls go to.
 fn servers(top: &Top, config: &Config) -> Result<Vec<Server>> {
-    match top.demo {
-        true => demo::servers(config),
-        false => crate::app::servers(config),
+    let asked = top.demo || matches!(top.command, Some(Command::Demo(_)));
+    #[cfg(feature = "demo")]
+    if asked {
+        return demo::servers(config, &choices(top));
     }
+    if asked {
+        return Err(Error::new(
+            Kind::Unsupported,
+            "this program was built without the simulated servers",
+        )
+        .hint("Build it with the feature `demo`, which is on by default"));
+    }
+    if top.state.is_some() || top.faults.is_some() || top.clock.is_some() {
+        return Err(Error::usage("--state, --faults and --clock are for simulated servers")
+            .hint("Add --demo"));
+    }
+    crate::app::servers(config)
+}
+
+#[cfg(feature = "demo")]
+fn choices(top: &Top) -> demo::Choices<'_> {
+    let (state, faults) = (top.state.as_deref(), top.faults.as_deref());
+    demo::Choices { state, faults, clock: top.clock.as_deref() }
 }
 
 fn configuration(top: &Top) -> Result<Config> {
@@ -250,6 +304,9 @@ fn hoisted(args: Vec<String>) -> Vec<String> {
         "--audit-log",
         "--log-level",
         "--call-timeout",
+        "--clock",
+        "--faults",
+        "--state",
     ];
     const ALONE: &[&str] = &["--demo", "--read-only", "--no-destructive"];
     let (mut front, mut rest) = (Vec::new(), Vec::new());

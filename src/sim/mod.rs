@@ -34,6 +34,7 @@ pub mod scalar;
 pub mod serve;
 pub mod service;
 mod sessions;
+mod setup;
 pub mod sums;
 mod task;
 pub mod telnet;
@@ -42,3 +43,5 @@ pub mod vmdk;
 mod watch;
 pub mod world;
 pub mod writer;
+
+pub use crate::sim::setup::{Settings, open};
