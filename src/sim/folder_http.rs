@@ -9,6 +9,7 @@ use crate::sim::files::File;
 use crate::sim::http::Answer;
 use crate::sim::http::Request;
 use crate::sim::nfc::Upload;
+use crate::sim::permissions;
 use crate::sim::service;
 use crate::sim::service::Simulator;
 use crate::sim::sessions;
@@ -17,6 +18,7 @@ use crate::sim::world::World;
 use crate::text::base64;
 use crate::text::percent;
 use crate::text::xml;
+use crate::vim::value::Ref;
 use crate::web::codec::range::Range;
 use crate::web::codec::range::content_range;
 use crate::web::codec::range::range;
@@ -44,7 +46,7 @@ pub fn answer(simulator: &Simulator, request: &mut Request) -> Answer {
                 .header("WWW-Authenticate", "Basic realm=\"VMware HTTP server\"");
         }
         // unverified: 401 or 403 for a user who lacks the privilege.
-        Some(true) if !reads => return Answer::empty(403),
+        Some(false) if !reads => return Answer::empty(403),
         Some(_) => {}
     }
     let Some(asked) = asked(&simulator.world(), request) else { return Answer::empty(404) };
@@ -56,18 +58,25 @@ pub fn answer(simulator: &Simulator, request: &mut Request) -> Answer {
     }
 }
 
-/// Whether the caller may only look; nothing for somebody unknown.
+/// Whether the caller may change files too; nothing for somebody unknown.
 fn may(world: &mut World, request: &Request) -> Option<bool> {
     let now = world.now;
     let agent = request.header("user-agent").unwrap_or_default();
     let cookie = service::cookie(request).unwrap_or_default();
-    if let Some(session) = world.sessions.used(&cookie, now, agent) {
-        return Some(session.viewer);
-    }
-    let (scheme, encoded) = request.header("authorization")?.split_once(' ')?;
-    let pair = base64::decode(encoded).and_then(|it| String::from_utf8(it).ok())?;
-    let (name, password) = pair.split_once(':')?;
-    sessions::knows(name, password).filter(|_| scheme.eq_ignore_ascii_case("basic"))
+    let user = match world.sessions.used(&cookie, now, agent) {
+        Some(session) => session.user.clone(),
+        None => {
+            let (scheme, encoded) = request.header("authorization")?.split_once(' ')?;
+            let pair = base64::decode(encoded).and_then(|it| String::from_utf8(it).ok())?;
+            let (name, password) = pair.split_once(':')?;
+            let basic = scheme.eq_ignore_ascii_case("basic");
+            (basic && sessions::known(world, name, password)).then(|| name.to_owned())?
+        }
+    };
+    let files = "Datastore.FileManagement";
+    let granted = |on: Ref| permissions::granted(world, &user, &on, files);
+    let own = !sessions::only_looks(world, &user);
+    Some(own || world.first("Datacenter").is_some_and(granted))
 }
 
 /// Reads path and query; nothing where there is no such datacenter or datastore.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sim::clock::Moment;
 use crate::sim::datastore;
+use crate::sim::guests;
 use crate::sim::machine::{Machine, Power, Question};
 use crate::sim::reader;
 use crate::sim::world::{Plain, World};
@@ -94,6 +95,10 @@ pub fn world(start: &Start) -> Result<World> {
         ("{name}", "esxi01.lab.example"),
         ("{compute-type}", "ComputeResource"),
         ("{compute}", "ha-compute-res"),
+        ("{mark}", ""),
+        ("{short}", "esxi01"),
+        ("{domain}", "lab.example"),
+        ("{ip}", "10.20.0.10"),
     ];
     add(&mut world, HOST, &names)?;
     let base = base()?;
@@ -102,6 +107,7 @@ pub fn world(start: &Start) -> Result<World> {
         None => dozen(&mut world, &base),
     }
     datastore::seed(&mut world);
+    guests::start(&mut world);
     Ok(world)
 }
 

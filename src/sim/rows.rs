@@ -3,11 +3,15 @@
 //! A method is a row and a function, a property too. What has no row is a fault that says whether
 //! a real server of this kind would lack it or only this one does.
 
+use crate::sim::accounts;
 use crate::sim::fault::Result;
 use crate::sim::world::World;
 use crate::sim::{
     datastore, entity, machine, nfc, ovf_manager, power, props, sessions, task, views, watch,
 };
+use crate::sim::{host, host_network, host_services, host_storage, licence, options, permissions};
+
+use crate::sim::{guest_ops, screen_http};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -74,6 +78,16 @@ const FAMILIES: &[Family] = &[
     datastore::MANAGER,
     nfc::FAMILY,
     ovf_manager::FAMILY,
+    host::FAMILY,
+    host_services::FAMILY,
+    host_network::FAMILY,
+    host_storage::FAMILY,
+    options::FAMILY,
+    licence::FAMILY,
+    permissions::FAMILY,
+    accounts::FAMILY,
+    guest_ops::FAMILY,
+    screen_http::FAMILY,
 ];
 
 /// The row of a method for objects of this type.
