@@ -18,10 +18,12 @@ use crate::sim::files;
 use crate::sim::files::File;
 use crate::sim::machine::Machine;
 use crate::sim::machine::Power;
+use crate::sim::permissions;
 use crate::sim::rows::Call;
 use crate::sim::rows::Family;
 use crate::sim::rows::Method;
 use crate::sim::rows::Property;
+use crate::sim::sessions;
 use crate::sim::task::Plan;
 use crate::sim::task::Work;
 use crate::sim::world::Plain;
@@ -162,7 +164,19 @@ fn named(world: &World, call: &Call, argument: &str, datacenter: &str) -> Result
         }
         _ => {}
     }
-    world.place(text)
+    let place = world.place(text)?;
+    // The schema names no privilege for these methods, because it is needed on the datastore.
+    let files = "Datastore.FileManagement";
+    let store = Ref::new("Datastore", place.store.as_str());
+    if sessions::only_looks(world, call.user)
+        && !call.method.starts_with("Query")
+        && !permissions::granted(world, call.user, &store, files)
+    {
+        return Err(Fault::new("NoPermission", "Permission to perform this operation was denied.")
+            .with("object", store)
+            .with("privilegeId", files));
+    }
+    Ok(place)
 }
 
 /// A task on the datacenter: file managers are no entities.
@@ -285,7 +299,7 @@ pub fn seed(world: &mut World) {
         managers.extend(fields.iter().filter_map(|it| content?.reference(it).cloned()));
     }
     for it in managers {
-        plain(world, it, Object::args());
+        plain(world, it);
     }
     let stores: Vec<Ref> = world.all("Datastore").map(|it| Ref::new("Datastore", it.0)).collect();
     for store in &stores {
@@ -295,7 +309,7 @@ pub fn seed(world: &mut World) {
         if let Some(props) = world.plain_mut(&store.id) {
             props.set("browser", browser.clone());
         }
-        plain(world, browser, Object::args().with("datastore", vec![store.clone()]));
+        plain(world, browser);
     }
     let hosts: Vec<String> = world.all("HostSystem").map(|it| it.0.to_owned()).collect();
     for host in hosts {
@@ -303,7 +317,7 @@ pub fn seed(world: &mut World) {
         if let Some(props) = world.plain_mut(&host) {
             props.set("datastoreBrowser", browser.clone());
         }
-        plain(world, browser, Object::args().with("datastore", stores.clone()));
+        plain(world, browser);
     }
     let day = 24 * 3_600_000;
     for (path, size) in SEED {
@@ -332,7 +346,8 @@ pub fn seed(world: &mut World) {
 }
 
 /// An object of the inventory, unless it is there.
-fn plain(world: &mut World, object: Ref, props: Object) {
+fn plain(world: &mut World, object: Ref) {
+    let props = Object::args();
     let kind = Type::find(&object.kind).map_or("", Type::name);
     world.plain.entry(object.id).or_insert(Plain { kind, props });
 }

@@ -53,6 +53,18 @@ fn folders_and_files() {
 }
 
 #[test]
+fn a_viewer_makes_nothing() {
+    let mut host = Host::new();
+    host.cookie.clear();
+    host.cookie = host.login("<userName>viewer</userName><password>secret</password>");
+    let reply = host.call(FILES, "MakeDirectory", "<name>[datastore1] a</name>");
+    assert!(reply.contains("Datastore.FileManagement"), "{reply}");
+    let found = "<datastorePath>[nas01] iso</datastorePath>";
+    let browser = "HostDatastoreBrowser:ha-browser-2";
+    assert!(host.task(browser, "SearchDatastore_Task", found).contains("windows-2025.iso"));
+}
+
+#[test]
 fn disks_of_their_own() {
     let host = Host::new();
     let create = |name: &str, kind: &str| {

@@ -149,11 +149,18 @@ fn long(bytes: u64) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
+/// The datastores of a browser: those that name it, or all for that of a host.
+fn stores(world: &World, id: &str) -> Vec<Ref> {
+    let every = || world.all("Datastore").map(|(id, props)| (Ref::new("Datastore", id), props));
+    let named = |props: &Object| props.reference("browser").is_some_and(|it| it.id == id);
+    let own: Vec<Ref> = every().filter(|it| named(it.1)).map(|it| it.0).collect();
+    if own.is_empty() { every().map(|it| it.0).collect() } else { own }
+}
+
 /// Starts a search of a folder, with those below it if `deep`.
 fn search(world: &mut World, call: &Call, deep: bool) -> Result<Value> {
     let place = world.place(call.args.text("datastorePath").unwrap_or_default())?;
-    let own = world.plain.get(&call.this.id).map(|it| &it.props);
-    if own.is_some_and(|it| it.references("datastore").all(|it| it.id != place.store)) {
+    if stores(world, &call.this.id).iter().all(|it| it.id != place.store) {
         let text = format!("Invalid datastore path '{}'.", place.path);
         return Err(Fault::new("InvalidDatastore", text)
             .with("datastore", Ref::new("Datastore", place.store)));
@@ -215,5 +222,12 @@ pub const FAMILY: Family = Family {
         },
         Method { on: "HostDatastoreBrowser", name: "DeleteFile", run: delete_file },
     ],
-    properties: &[Property { on: "HostDatastoreBrowser", name: "supportedType", get: supported }],
+    properties: &[
+        Property { on: "HostDatastoreBrowser", name: "supportedType", get: supported },
+        Property {
+            on: "HostDatastoreBrowser",
+            name: "datastore",
+            get: |world, id| Some(stores(world, id).into()),
+        },
+    ],
 };
