@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::sim::clock::Moment;
+use crate::sim::events;
 use crate::sim::machine::{Machine, Power, Question};
 use crate::sim::reader;
 use crate::sim::world::{Plain, World};
@@ -100,7 +101,21 @@ pub fn world(start: &Start) -> Result<World> {
         Some(count) => bulk(&mut world, &base, count),
         None => dozen(&mut world, &base),
     }
+    managers(&mut world);
+    events::seed(&mut world);
     Ok(world)
+}
+
+/// The managers that the service content names and no file describes.
+fn managers(world: &mut World) {
+    let content = world.plain.get("ServiceInstance").and_then(|it| it.props.object("content"));
+    let named = content.into_iter().flat_map(Object::fields);
+    let named: Vec<Ref> = named.filter_map(|(_, it)| it.as_reference().cloned()).collect();
+    for object in named {
+        let kind = Type::find(&object.kind).map_or("", Type::name);
+        let plain = Plain { kind, props: Object::new(kind) };
+        world.plain.entry(object.id).or_insert(plain);
+    }
 }
 
 /// Reads an inventory file into the world, with words put in.

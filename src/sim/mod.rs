@@ -5,8 +5,10 @@
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
 pub mod clock;
+mod collectors;
 pub mod elements;
 mod entity;
+mod events;
 pub mod fault;
 pub mod files;
 pub mod history;

@@ -5,7 +5,7 @@
 
 use crate::sim::fault::Result;
 use crate::sim::world::World;
-use crate::sim::{entity, machine, power, props, sessions, task, views, watch};
+use crate::sim::{collectors, entity, events, machine, power, props, sessions, task, views, watch};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -66,6 +66,8 @@ const FAMILIES: &[Family] = &[
     entity::FAMILY,
     machine::FAMILY,
     power::FAMILY,
+    events::FAMILY,
+    collectors::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

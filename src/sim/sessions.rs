@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::sim::clock::{Moment, stamp};
+use crate::sim::collectors::Gatherer;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::views::View;
@@ -31,6 +32,8 @@ pub enum Scoped {
     Collector(Collector),
     /// A filter of a collector.
     Filter(Filter),
+    /// A collector of events or tasks.
+    Gatherer(Gatherer),
 }
 
 impl Scoped {
@@ -40,6 +43,7 @@ impl Scoped {
             Scoped::View(it) => it.kind,
             Scoped::Collector(_) => "PropertyCollector",
             Scoped::Filter(_) => "PropertyFilter",
+            Scoped::Gatherer(it) => it.kind,
         }
     }
 }
@@ -172,6 +176,8 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
     let known = USERS.iter().find(|it| it.0 == name && it.1 == password);
     // unverified: which fault a real host gives to a login over a session that is alive.
     let (Some((user, _, viewer)), true) = (known, call.session.is_empty()) else {
+        let text = format!("Cannot login {name}@127.0.0.1");
+        world.event("BadUsernameSessionEvent", name, None, &text);
         return Err(Fault::new("InvalidLogin", refused));
     };
     let number = world.sessions.made;
@@ -191,12 +197,16 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
     let shown = session.shown();
     world.sessions.logins += 1;
     world.sessions.all.insert(cookie, session);
+    let text = format!("User {user}@127.0.0.1 logged in");
+    world.event("UserLoginSessionEvent", user, None, &text);
     Ok(shown.into())
 }
 
 fn logout(world: &mut World, call: &Call) -> Result<Value> {
     world.sessions.all.remove(call.session);
     world.sessions.logouts += 1;
+    let text = format!("User {}@127.0.0.1 logged out", call.user);
+    world.event("UserLogoutSessionEvent", call.user, None, &text);
     world.touch();
     Ok(Value::Null)
 }

@@ -1,0 +1,189 @@
+//! The simulated server asked over SOAP: events, performance, and what only a vCenter has.
+
+use std::sync::Arc;
+
+use jumpvisor::sim::clock::Clock;
+use jumpvisor::sim::http::{Body, Request, Service};
+use jumpvisor::sim::inventory::{Start, world};
+use jumpvisor::sim::service::Simulator;
+use jumpvisor::vim::version::Version;
+
+/// 2026-03-04T12:00:00Z, on a whole day of no interval.
+const NOW: i64 = 1_772_625_600_000;
+
+struct Client {
+    server: Arc<Simulator>,
+    cookie: String,
+}
+
+impl Client {
+    fn new(vcenter: bool, machines: Option<u32>) -> Client {
+        let version = Version::parse("8.0.3.0").unwrap();
+        let start = Start { vcenter, machines, version, now: NOW };
+        let server = Simulator::new(world(&start).unwrap(), Clock::jumping(NOW));
+        let mut client = Client { server: Arc::new(server), cookie: String::new() };
+        client.login("root", "secret");
+        client
+    }
+
+    fn login(&mut self, user: &str, password: &str) -> String {
+        self.cookie.clear();
+        let this = if self.server.world().vcenter { "SessionManager" } else { "ha-sessionmgr" };
+        let text = format!("<userName>{user}</userName><password>{password}</password>");
+        self.call(&format!("SessionManager:{this}"), "Login", &text)
+    }
+
+    /// Sends bytes; status and body come back.
+    fn send(
+        &mut self,
+        method: &str,
+        target: &str,
+        more: &[(&str, &str)],
+        body: &str,
+    ) -> (u16, String) {
+        let mut headers: Vec<(String, String)> =
+            more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        if !self.cookie.is_empty() {
+            headers.push(("Cookie".into(), format!("vmware_soap_session=\"{}\"", self.cookie)));
+        }
+        let mut bytes = body.as_bytes();
+        let mut request = Request { method, target, headers: &headers, body: &mut bytes };
+        let answer = self.server.answer(&mut request);
+        for (name, value) in &answer.headers {
+            if *name == "Set-Cookie" {
+                self.cookie = value.split('"').nth(1).unwrap().to_owned();
+            }
+        }
+        let Body::Whole(bytes) = answer.body else { panic!("a stream") };
+        (answer.status, String::from_utf8(bytes).unwrap())
+    }
+
+    /// Calls a method of `Type:id`; a fault comes back as text too.
+    fn call(&mut self, this: &str, method: &str, args: &str) -> String {
+        let (kind, id) = this.split_once(':').unwrap();
+        let text = format!(
+            "<soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+             xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" \
+             xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\"><soapenv:Body>\
+             <{method} xmlns=\"urn:vim25\"><_this type=\"{kind}\">{id}</_this>{args}</{method}>\
+             </soapenv:Body></soapenv:Envelope>"
+        );
+        let (_, text) = self.send("POST", "/sdk", &[("SOAPAction", "urn:vim25/8.0.3.0")], &text);
+        assert!(!text.contains("RuntimeFault\""), "{method}: {text}");
+        text
+    }
+
+    /// A property, as XML.
+    fn get(&mut self, this: &str, path: &str) -> String {
+        self.call(this, "Fetch", &format!("<prop>{path}</prop>"))
+    }
+
+    /// Calls, and lets the task that it answers end; the task's info comes back.
+    fn task(&mut self, this: &str, method: &str, args: &str) -> String {
+        let answer = self.call(this, method, args);
+        let Some(task) = between(&answer, "<returnval type=\"Task\">", "<") else { return answer };
+        let task = task.to_owned();
+        self.server.world().now += 1;
+        for _ in 0..2000 {
+            let info = self.get(&format!("Task:{task}"), "info");
+            if !info.contains("<state>running") {
+                return info;
+            }
+        }
+        panic!("{method} does not end");
+    }
+}
+
+/// The text between two others.
+fn between<'a>(text: &'a str, from: &str, upto: &str) -> Option<&'a str> {
+    let rest = &text[text.find(from)? + from.len()..];
+    rest.split(upto).next()
+}
+
+fn all<'a>(text: &'a str, element: &str) -> Vec<&'a str> {
+    let (open, close) = (format!("<{element}>"), format!("</{element}>"));
+    text.split(&open).skip(1).filter_map(|it| it.split(&close).next()).collect()
+}
+
+#[test]
+fn a_past_is_told_and_filtered() {
+    let mut it = Client::new(false, None);
+    let text = it.call("EventManager:ha-eventmgr", "QueryEvents", "<filter/>");
+    let keys = all(&text, "key");
+    assert!(keys.len() > 30, "{}", keys.len());
+    assert_eq!((keys[0], all(&text, "createdTime")[0]), ("1", "2026-03-03T12:10:00.000000Z"));
+    assert!(text.contains("test01 on esxi01.lab.example in ha-datacenter is powered on"));
+    let filter = "<filter><eventTypeId>VmPoweredOffEvent</eventTypeId></filter>";
+    let text = it.call("EventManager:ha-eventmgr", "QueryEvents", filter);
+    assert_eq!(text.matches("xsi:type=\"VmPoweredOffEvent\"").count(), 3, "{text}");
+    let filter = "<filter><time><beginTime>2026-03-04T12:00:00+01:00</beginTime></time></filter>";
+    let text = it.call("EventManager:ha-eventmgr", "QueryEvents", filter);
+    assert!(!text.contains("2026-03-04T09:") && text.contains("kiosk01"), "{text}");
+    let filter = "<filter><entity><entity type=\"HostSystem\">ha-host</entity>\
+                  <recursion>children</recursion></entity><maxCount>2</maxCount></filter>";
+    let text = it.call("EventManager:ha-eventmgr", "QueryEvents", filter);
+    assert_eq!(all(&text, "createdTime").len(), 2);
+    assert!(text.contains("legacy-erp") || text.contains("kiosk01"), "{text}");
+    let filter = "<filter><entity><entity type=\"HostSystem\">host-77</entity>\
+                  <recursion>all</recursion></entity></filter>";
+    let text = it.call("EventManager:ha-eventmgr", "QueryEvents", filter);
+    assert!(text.contains("ManagedObjectNotFound"), "{text}");
+    let text = it.get("EventManager:ha-eventmgr", "latestEvent");
+    assert!(
+        text.contains("UserLoginSessionEvent") && text.contains("User root@127.0.0.1"),
+        "{text}"
+    );
+    assert!(it.get("EventManager:ha-eventmgr", "description").contains("VmPoweredOnEvent"));
+}
+
+#[test]
+fn a_collector_is_read_both_ways() {
+    let mut it = Client::new(false, None);
+    let made = it.call("EventManager:ha-eventmgr", "CreateCollectorForEvents", "<filter/>");
+    let id = between(&made, "type=\"EventHistoryCollector\">", "<").unwrap();
+    let this = format!("EventHistoryCollector:{id}");
+    let next = |it: &mut Client, count: u32| {
+        let text = it.call(&this, "ReadNextEvents", &format!("<maxCount>{count}</maxCount>"));
+        all(&text, "key").iter().map(|it| it.parse().unwrap()).collect::<Vec<u64>>()
+    };
+    assert_eq!(next(&mut it, 3), [1, 2, 3]);
+    assert_eq!(next(&mut it, 2), [4, 5]);
+    let text = it.call(&this, "ReadPreviousEvents", "<maxCount>2</maxCount>");
+    assert_eq!(all(&text, "key"), ["5", "4"]);
+    it.call(&this, "RewindCollector", "");
+    assert_eq!(next(&mut it, 1), [1]);
+    it.call(&this, "SetCollectorPageSize", "<maxCount>4</maxCount>");
+    let page = it.get(&this, "latestPage");
+    let keys = all(&page, "key");
+    assert_eq!(keys.len(), 4, "{page}");
+    let first: u64 = keys.iter().map(|it| it.parse().unwrap()).min().unwrap();
+    it.call(&this, "ResetCollector", "");
+    let text = it.call(&this, "ReadPreviousEvents", "<maxCount>1</maxCount>");
+    assert_eq!(all(&text, "key"), [(first - 1).to_string()]);
+    assert!(it.call(&this, "ReadNextEvents", "<maxCount>0</maxCount>").contains("InvalidArgument"));
+    assert!(it.get(&this, "filter").contains("EventFilterSpec"));
+    // What happens now is on the page.
+    let text = "<entity type=\"HostSystem\">ha-host</entity><msg>Fan replaced</msg>";
+    it.call("EventManager:ha-eventmgr", "LogUserEvent", text);
+    assert!(it.get(&this, "latestPage").contains("Fan replaced"));
+    it.call(&this, "DestroyCollector", "");
+    assert!(it.get(&this, "latestPage").contains("ManagedObjectNotFound"));
+    let refused = it.call("TaskManager:ha-taskmgr", "CreateCollectorForTasks", "<filter/>");
+    assert!(refused.contains("NotSupported"), "{refused}");
+    assert!(it.get("TaskManager:ha-taskmgr", "description").contains("PowerOnVM_Task"));
+}
+
+#[test]
+fn power_and_logins_leave_events() {
+    let mut it = Client::new(false, None);
+    let info = it.task("VirtualMachine:10", "PowerOnVM_Task", "");
+    assert!(info.contains("<state>success"), "{info}");
+    assert!(it.login("root", "wrong").contains("InvalidLogin"));
+    it.login("root", "secret");
+    let text = it.call("EventManager:ha-eventmgr", "QueryEvents", "<filter/>");
+    assert!(text.contains("Cannot login root@127.0.0.1"));
+    let last = text.rsplit("xsi:type=\"VmPoweredOnEvent\"").next().unwrap();
+    for wanted in ["<vm><name>test01", "<host><name>esxi01", "<template>false"] {
+        assert!(last.contains(wanted), "{wanted}: {last}");
+    }
+}
