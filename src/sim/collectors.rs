@@ -109,7 +109,7 @@ pub fn concerns(filter: &Object, subject: Option<&Ref>, above: &[String]) -> boo
         // What has no subject belongs to the whole.
         None => matches!(&*wanted.id, "ha-folder-root" | "group-d1"),
     };
-    let below = above.iter().any(|it| *it == wanted.id);
+    let below = above.contains(&wanted.id);
     match filter.text("entity.recursion") {
         Some("self") => own,
         Some("children") => below,

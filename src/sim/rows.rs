@@ -5,7 +5,9 @@
 
 use crate::sim::fault::Result;
 use crate::sim::world::World;
-use crate::sim::{collectors, entity, events, machine, power, props, sessions, task, views, watch};
+use crate::sim::{
+    collectors, entity, events, machine, perf, power, props, sessions, task, views, watch,
+};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -68,6 +70,7 @@ const FAMILIES: &[Family] = &[
     power::FAMILY,
     events::FAMILY,
     collectors::FAMILY,
+    perf::FAMILY,
 ];
 
 /// The row of a method for objects of this type.
