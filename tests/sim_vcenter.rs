@@ -291,3 +291,110 @@ fn counters_and_providers_are_described() {
     let text = it.call(PERF, "QueryPerf", asked);
     assert!(text.contains("<instance>vmnic1</instance>") && !text.contains("<value>-"), "{text}");
 }
+
+/// Every entity below the root, with everything that it has.
+fn everything(it: &mut Client) -> String {
+    let made = it.call(
+        "ViewManager:ViewManager",
+        "CreateContainerView",
+        "<container type=\"Folder\">group-d1</container><recursive>true</recursive>",
+    );
+    let view = between(&made, "type=\"ContainerView\">", "<").unwrap().to_owned();
+    let spec = format!(
+        "<specSet><propSet><type>ManagedEntity</type><all>true</all></propSet>\
+         <objectSet><obj type=\"ContainerView\">{view}</obj><skip>true</skip>\
+         <selectSet xsi:type=\"TraversalSpec\"><type>ContainerView</type><path>view</path></selectSet>\
+         </objectSet></specSet>"
+    );
+    it.call("PropertyCollector:propertyCollector", "RetrieveProperties", &spec)
+}
+
+#[test]
+fn a_vcenter_has_everything_in_its_place() {
+    let mut it = Client::new(true, None);
+    let about = it.call("ServiceInstance:ServiceInstance", "RetrieveServiceContent", "");
+    assert!(
+        about.contains("<apiType>VirtualCenter") && about.contains("EventManager</eventManager>")
+    );
+    let text = everything(&mut it);
+    assert_eq!(text.matches("<obj type=\"VirtualMachine\">").count(), 13);
+    assert_eq!(text.matches("<obj type=\"HostSystem\">").count(), 3);
+    assert_eq!(text.matches("<obj type=\"DistributedVirtualPortgroup\">").count(), 3);
+    assert!(text.contains("ubuntu-24.04-template") && !text.contains("HaNetwork"));
+    let stores = it.get("HostSystem:host-10", "datastore");
+    for (id, has) in [("datastore-11", true), ("datastore-13", false), ("datastore-14", true)] {
+        assert_eq!(stores.contains(id), has, "{id}: {stores}");
+    }
+    assert!(it.get("ComputeResource:domain-s21", "host").contains("host-23"));
+    assert!(it.get("VirtualMachine:vm-4", "network").contains("dvportgroup-17"));
+    let filter = "<filter><eventTypeId>VmSuspendedEvent</eventTypeId></filter>";
+    let text = it.call("EventManager:EventManager", "QueryEvents", filter);
+    assert!(text.contains("build01 on esxi02.lab.example in DC0 is suspended"), "{text}");
+    let mut many = Client::new(true, Some(300));
+    assert_eq!(everything(&mut many).matches("<obj type=\"VirtualMachine\">").count(), 300);
+    // What a host refuses, a vCenter does.
+    let made = it.call("TaskManager:TaskManager", "CreateCollectorForTasks", "<filter/>");
+    let id = between(&made, "type=\"TaskHistoryCollector\">", "<").unwrap();
+    let collector = format!("TaskHistoryCollector:{id}");
+    it.task("VirtualMachine:vm-10", "PowerOnVM_Task", "");
+    let text = it.call(&collector, "ReadNextTasks", "<maxCount>10</maxCount>");
+    assert!(text.contains("<name>PowerOnVM_Task</name>"), "{text}");
+    assert!(it.get(&collector, "latestPage").contains("PowerOnVM_Task"));
+}
+
+#[test]
+fn a_cluster_keeps_longer_times_than_a_host() {
+    let mut it = Client::new(true, None);
+    let manager = "PerformanceManager:PerfMgr";
+    assert_eq!(counter(&mut it, manager, "cpu.usagemhz.average"), "6");
+    assert_eq!(
+        all(&it.get(manager, "historicalInterval"), "samplingPeriod"),
+        ["300", "1800", "7200", "86400"]
+    );
+    for (kind, id, interval, samples) in [
+        ("ClusterComputeResource", "domain-c7", 300, 288),
+        ("HostSystem", "host-9", 1800, 336),
+        ("Datastore", "datastore-11", 86_400, 365),
+        ("ResourcePool", "resgroup-40", 7200, 360),
+    ] {
+        let asked = format!(
+            "<querySpec><entity type=\"{kind}\">{id}</entity><intervalId>{interval}</intervalId></querySpec>"
+        );
+        let text = it.call(manager, "QueryPerf", &asked);
+        assert_eq!(all(&text, "interval").len(), samples, "{kind}");
+        assert!(!text.contains("<value>-"));
+    }
+    let asked = "<querySpec><entity type=\"Datastore\">datastore-11</entity><intervalId>20</intervalId></querySpec>";
+    assert!(it.call(manager, "QueryPerf", asked).contains("querySpec.interval"));
+}
+
+#[test]
+fn drs_advice_is_taken_or_not() {
+    let mut it = Client::new(true, None);
+    let cluster = "ClusterComputeResource:domain-c7";
+    assert!(it.get(cluster, "configuration.drsConfig.enabled").contains("true"));
+    let key = |it: &mut Client| {
+        let text = it.get(cluster, "recommendation");
+        all(&text, "key").first().map(|it| (*it).to_owned())
+    };
+    let first = key(&mut it).unwrap();
+    it.call(cluster, "CancelRecommendation", &format!("<key>{first}</key>"));
+    assert_eq!(key(&mut it), None);
+    it.call(cluster, "RefreshRecommendation", "");
+    let second = key(&mut it).unwrap();
+    assert!(it.call(cluster, "ApplyRecommendation", "<key>0</key>").contains("InvalidArgument"));
+    it.call(cluster, "ApplyRecommendation", &format!("<key>{second}</key>"));
+    (0..200).for_each(|_| drop(it.get(cluster, "name")));
+    assert!(it.get("VirtualMachine:vm-4", "runtime.host").contains("host-10"));
+    assert!(it.get("EventManager:EventManager", "latestEvent").contains("DrsVmMigratedEvent"));
+    let uuid = it.get("VmwareDistributedVirtualSwitch:dvs-20", "uuid");
+    let uuid = between(&uuid, "<returnval", "<").unwrap().rsplit('>').next().unwrap().to_owned();
+    let found = it.call(
+        "DistributedVirtualSwitchManager:DVSManager",
+        "QueryDvsByUuid",
+        &format!("<uuid>{uuid}</uuid>"),
+    );
+    assert!(found.contains("dvs-20"), "{found}");
+    let browser = "EnvironmentBrowser:envbrowser-7";
+    assert!(it.call(browser, "QueryConfigOptionDescriptor", "").contains("vmx-21"));
+}

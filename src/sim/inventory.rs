@@ -11,6 +11,7 @@ use crate::sim::clock::Moment;
 use crate::sim::events;
 use crate::sim::machine::{Machine, Power, Question};
 use crate::sim::reader;
+use crate::sim::vcenter;
 use crate::sim::world::{Plain, World};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref};
@@ -88,20 +89,27 @@ const DOZEN: &[Made] = &[
 /// The world of a server that has just been started.
 pub fn world(start: &Start) -> Result<World> {
     let mut world = World::empty(start.vcenter, start.version, start.now);
-    add(&mut world, ESXI, &[])?;
-    let names = [
-        ("{host}", "ha-host"),
-        ("{name}", "esxi01.lab.example"),
-        ("{compute-type}", "ComputeResource"),
-        ("{compute}", "ha-compute-res"),
-    ];
-    add(&mut world, HOST, &names)?;
+    if start.vcenter {
+        vcenter::base(&mut world, HOST)?;
+    } else {
+        add(&mut world, ESXI, &[])?;
+        let names = [
+            ("{host}", "ha-host"),
+            ("{name}", "esxi01.lab.example"),
+            ("{compute-type}", "ComputeResource"),
+            ("{compute}", "ha-compute-res"),
+        ];
+        add(&mut world, HOST, &names)?;
+    }
     let base = base()?;
     match start.machines {
         Some(count) => bulk(&mut world, &base, count),
         None => dozen(&mut world, &base),
     }
     managers(&mut world);
+    if start.vcenter {
+        vcenter::place(&mut world);
+    }
     events::seed(&mut world);
     Ok(world)
 }
@@ -119,7 +127,7 @@ fn managers(world: &mut World) {
 }
 
 /// Reads an inventory file into the world, with words put in.
-fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> {
+pub fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> {
     let text = words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     for (object, props) in reader::template(&text)? {
         let kind = Type::find(&object.kind).map_or("", Type::name);

@@ -27,6 +27,7 @@ pub mod scalar;
 pub mod service;
 mod sessions;
 mod task;
+mod vcenter;
 mod views;
 mod watch;
 pub mod world;

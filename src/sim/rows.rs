@@ -6,7 +6,7 @@
 use crate::sim::fault::Result;
 use crate::sim::world::World;
 use crate::sim::{
-    collectors, entity, events, machine, perf, power, props, sessions, task, views, watch,
+    collectors, entity, events, machine, perf, power, props, sessions, task, vcenter, views, watch,
 };
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
@@ -71,6 +71,7 @@ const FAMILIES: &[Family] = &[
     events::FAMILY,
     collectors::FAMILY,
     perf::FAMILY,
+    vcenter::FAMILY,
 ];
 
 /// The row of a method for objects of this type.
