@@ -398,3 +398,107 @@ fn drs_advice_is_taken_or_not() {
     let browser = "EnvironmentBrowser:envbrowser-7";
     assert!(it.call(browser, "QueryConfigOptionDescriptor", "").contains("vmx-21"));
 }
+
+/// The id in an answer that is a reference.
+fn made(text: &str) -> String {
+    let returned = between(text, "<returnval", "</returnval>").unwrap_or_else(|| panic!("{text}"));
+    returned.rsplit('>').next().unwrap().to_owned()
+}
+
+#[test]
+fn folders_are_made_filled_and_destroyed() {
+    let mut it = Client::new(true, None);
+    let made_one = made(&it.call("Folder:group-v3", "CreateFolder", "<name>QA/Web</name>"));
+    let folder = format!("Folder:{made_one}");
+    assert!(made_one.starts_with("group-v"), "{made_one}");
+    assert!(it.get(&folder, "name").contains("QA%2fWeb"));
+    let again = it.call("Folder:group-v3", "CreateFolder", "<name>QA/Web</name>");
+    assert!(again.contains("DuplicateName"), "{again}");
+    assert!(it.call("Folder:group-v3", "CreateFolder", "<name></name>").contains("InvalidName"));
+    let list = "<list type=\"VirtualMachine\">vm-10</list><list type=\"Folder\">group-v31</list>";
+    let info = it.task(&folder, "MoveIntoFolder_Task", list);
+    assert!(info.contains("<state>success"), "{info}");
+    assert!(it.get("VirtualMachine:vm-10", "parent").contains(&made_one));
+    let inside = format!("<list type=\"Folder\">{made_one}</list>");
+    let text = it.task("Folder:group-v31", "MoveIntoFolder_Task", &inside);
+    assert!(text.contains("InvalidFolder"), "{text}");
+    let host = "<list type=\"HostSystem\">host-9</list>";
+    assert!(it.task(&folder, "MoveIntoFolder_Task", host).contains("NotSupported"));
+    // A machine that runs is in the way; Lab has one.
+    let text = it.task(&folder, "Destroy_Task", "");
+    assert!(text.contains("InvalidPowerState"), "{text}");
+    it.task("VirtualMachine:vm-12", "PowerOffVM_Task", "");
+    it.task("VirtualMachine:vm-9", "PowerOffVM_Task", "");
+    let info = it.task(&folder, "Destroy_Task", "");
+    assert!(info.contains("<state>success"), "{info}");
+    let text = everything(&mut it);
+    assert!(!text.contains("test01") && !text.contains(&made_one), "still there");
+    assert!(it.task("Folder:group-v3", "Destroy_Task", "").contains("NotSupported"));
+    let made_one = made(&it.call("Folder:group-d1", "CreateDatacenter", "<name>DC1</name>"));
+    assert!(it.get(&format!("Datacenter:{made_one}"), "vmFolder").contains("group-v"));
+    assert!(
+        it.call("Folder:group-v3", "CreateDatacenter", "<name>X</name>").contains("NotSupported")
+    );
+    let mut esxi = Client::new(false, None);
+    let text = esxi.call("Folder:ha-folder-vm", "CreateFolder", "<name>x</name>");
+    assert!(text.contains("NotSupported"), "{text}");
+}
+
+/// A pool's specification with this reservation and limit of MHz.
+fn spec(name: &str, reservation: i64, limit: i64) -> String {
+    format!(
+        "<{name}><cpuAllocation><reservation>{reservation}</reservation><expandableReservation>false\
+         </expandableReservation><limit>{limit}</limit></cpuAllocation><memoryAllocation/></{name}>"
+    )
+}
+
+#[test]
+fn pools_have_limits_and_give_back_what_they_held() {
+    for (vcenter, root) in [(true, "ResourcePool:resgroup-8"), (false, "ResourcePool:ha-root-pool")]
+    {
+        let mut it = Client::new(vcenter, None);
+        let asked = format!("<name>gold</name>{}", spec("spec", 4000, 8000));
+        let gold = made(&it.call(root, "CreateResourcePool", &asked));
+        let this = format!("ResourcePool:{gold}");
+        assert!(it.call(root, "CreateResourcePool", &asked).contains("DuplicateName"));
+        let config = it.get(&this, "config");
+        assert!(config.contains("<limit>8000") && config.contains("<shares>163840"), "{config}");
+        for (reservation, limit, why) in [
+            (5000, -1, "InsufficientCpuResourcesFault"),
+            (100, 50, "cpuAllocation.limit"),
+            (-1, -1, "cpuAllocation.reservation"),
+        ] {
+            let text = format!("<name>sub</name>{}", spec("spec", reservation, limit));
+            let text = it.call(&this, "CreateResourcePool", &text);
+            assert!(text.contains(why), "{why}: {text}");
+        }
+        let text = format!("<name>sub</name>{}", spec("spec", 3000, -1));
+        let sub = made(&it.call(&this, "CreateResourcePool", &text));
+        let text = it.call(
+            &this,
+            "UpdateConfig",
+            &format!("<name>silver</name>{}", spec("config", 3500, -1)),
+        );
+        assert!(!text.contains("Fault"), "{text}");
+        assert!(it.get(&this, "summary").contains("<name>silver"));
+        assert!(it.get(&this, "runtime").contains("<maxUsage>"));
+        let vm = if vcenter { "vm-1" } else { "1" };
+        let list = format!("<list type=\"VirtualMachine\">{vm}</list>");
+        assert!(
+            !it.call(&format!("ResourcePool:{sub}"), "MoveIntoResourcePool", &list)
+                .contains("Fault")
+        );
+        assert!(it.get(&format!("VirtualMachine:{vm}"), "resourcePool").contains(&sub));
+        let list = format!("<list type=\"ResourcePool\">{gold}</list>");
+        assert!(
+            it.call(&format!("ResourcePool:{sub}"), "MoveIntoResourcePool", &list)
+                .contains("InvalidArgument")
+        );
+        assert!(it.task(&this, "Destroy_Task", "").contains("<state>success"));
+        let root_id = root.split_once(':').unwrap().1;
+        assert!(it.get(&format!("ResourcePool:{sub}"), "parent").contains(root_id));
+        it.call(root, "DestroyChildren", "");
+        assert!(it.get(&format!("VirtualMachine:{vm}"), "resourcePool").contains(root_id));
+        assert!(it.task(root, "Destroy_Task", "").contains("NotSupported"));
+    }
+}

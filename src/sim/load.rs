@@ -131,6 +131,11 @@ impl Load {
         load
     }
 
+    /// MHz and kilobytes in use.
+    pub fn used(&self) -> (i64, i64) {
+        (self.mhz_used, self.consumed)
+    }
+
     /// What a host can do.
     fn capacity(&mut self, world: &World, host: &Ref) {
         let Some(summary) = world.property(host, "summary") else { return };

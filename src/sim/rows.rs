@@ -6,7 +6,8 @@
 use crate::sim::fault::Result;
 use crate::sim::world::World;
 use crate::sim::{
-    collectors, entity, events, machine, perf, power, props, sessions, task, vcenter, views, watch,
+    collectors, entity, events, folders, machine, perf, pools, power, props, sessions, task,
+    vcenter, views, watch,
 };
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
@@ -72,6 +73,8 @@ const FAMILIES: &[Family] = &[
     collectors::FAMILY,
     perf::FAMILY,
     vcenter::FAMILY,
+    folders::FAMILY,
+    pools::FAMILY,
 ];
 
 /// The row of a method for objects of this type.
