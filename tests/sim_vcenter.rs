@@ -502,3 +502,76 @@ fn pools_have_limits_and_give_back_what_they_held() {
         assert!(it.task(root, "Destroy_Task", "").contains("NotSupported"));
     }
 }
+
+#[test]
+fn an_alarm_is_seen_from_above_and_acknowledged() {
+    let mut it = Client::new(true, None);
+    for place in ["Folder:group-d1", "Datacenter:datacenter-2", "Datastore:datastore-13"] {
+        let text = it.get(place, "triggeredAlarmState");
+        assert!(text.contains("alarm-8") && text.contains("yellow"), "{place}: {text}");
+    }
+    assert!(!it.get("Datastore:datastore-11", "triggeredAlarmState").contains("alarm-8"));
+    let manager = "AlarmManager:AlarmManager";
+    assert_eq!(it.call(manager, "GetAlarm", "").matches("type=\"Alarm\"").count(), 5);
+    let on = "<entity type=\"HostSystem\">host-9</entity>";
+    let text = it.call(manager, "GetAlarmState", on);
+    assert_eq!(text.matches("<overallStatus>green").count(), 3, "{text}");
+    let wanted =
+        "<alarm type=\"Alarm\">alarm-8</alarm><entity type=\"Datastore\">datastore-13</entity>";
+    it.call(manager, "AcknowledgeAlarm", wanted);
+    let text = it.get("Folder:group-d1", "triggeredAlarmState");
+    assert!(text.contains("<acknowledgedByUser>root"), "{text}");
+    let text = it.get("EventManager:EventManager", "latestEvent");
+    assert!(
+        text.contains("AlarmAcknowledgedEvent") || text.contains("Acknowledged alarm"),
+        "{text}"
+    );
+    let spec = "<entity type=\"Folder\">group-v3</entity><spec><name>Hot</name><description></description>\
+                <enabled>true</enabled><expression xsi:type=\"StateAlarmExpression\"><operator>isEqual</operator>\
+                <type>VirtualMachine</type><statePath>runtime.powerState</statePath><red>poweredOff</red></expression></spec>";
+    let alarm = made(&it.call(manager, "CreateAlarm", spec));
+    assert!(it.get(&format!("Alarm:{alarm}"), "info").contains("<name>Hot"));
+    assert!(it.call(manager, "CreateAlarm", spec).contains("DuplicateName"));
+    assert!(it.get("VirtualMachine:vm-1", "declaredAlarmState").contains(&alarm));
+    it.call(&format!("Alarm:{alarm}"), "RemoveAlarm", "");
+    assert!(!it.get("VirtualMachine:vm-1", "declaredAlarmState").contains(&alarm));
+    assert!(it.get(manager, "description").contains("isAbove"));
+}
+
+#[test]
+fn custom_fields_and_specifications_are_kept() {
+    let mut it = Client::new(true, None);
+    let manager = "CustomFieldsManager:CustomFieldsManager";
+    let text =
+        it.call(manager, "AddCustomFieldDef", "<name>Backup</name><moType>VirtualMachine</moType>");
+    assert!(text.contains("<key>103</key>"), "{text}");
+    assert!(it.call(manager, "AddCustomFieldDef", "<name>Backup</name>").contains("DuplicateName"));
+    let set = "<entity type=\"VirtualMachine\">vm-3</entity><key>103</key><value>daily</value>";
+    it.call(manager, "SetField", set);
+    it.call("VirtualMachine:vm-3", "setCustomValue", "<key>Owner</key><value>dba</value>");
+    let text = it.get("VirtualMachine:vm-3", "customValue");
+    assert!(text.contains("daily") && text.contains("dba"), "{text}");
+    let wrong = "<entity type=\"HostSystem\">host-9</entity><key>103</key><value>x</value>";
+    assert!(it.call(manager, "SetField", wrong).contains("InvalidArgument"));
+    it.call(manager, "RenameCustomFieldDef", "<key>103</key><name>Backups</name>");
+    assert!(it.get(manager, "field").contains("Backups"));
+    assert!(it.get("HostSystem:host-9", "availableField").contains("CostCentre"));
+    it.call(manager, "RemoveCustomFieldDef", "<key>103</key>");
+    assert!(!it.get("VirtualMachine:vm-3", "customValue").contains("daily"));
+    let manager = "CustomizationSpecManager:CustomizationSpecManager";
+    assert!(it.get(manager, "info").contains("linux-dhcp"));
+    let text = it.call(manager, "GetCustomizationSpec", "<name>linux-dhcp</name>");
+    assert!(text.contains("CustomizationLinuxPrep"), "{text}");
+    let item = between(&text, "<returnval>", "</returnval>").unwrap();
+    let item = format!("<item>{item}</item>");
+    assert!(it.call(manager, "CreateCustomizationSpec", &item).contains("AlreadyExists"));
+    let other = item.replace("linux-dhcp", "linux-two");
+    it.call(manager, "CreateCustomizationSpec", &other);
+    it.call(manager, "OverwriteCustomizationSpec", &other);
+    let text = it.call(manager, "DoesCustomizationSpecExist", "<name>linux-two</name>");
+    assert!(text.contains("true"), "{text}");
+    it.call(manager, "DeleteCustomizationSpec", "<name>linux-two</name>");
+    assert!(
+        it.call(manager, "GetCustomizationSpec", "<name>linux-two</name>").contains("NotFound")
+    );
+}

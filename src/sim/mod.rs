@@ -4,8 +4,10 @@
 //! must not know `vsphere`, our client: shared code would hide shared mistakes; only the schema
 //! table and values of `vim` are common. Clock and ids are the world's own, so nothing flakes.
 
+mod alarms;
 pub mod clock;
 mod collectors;
+mod custom;
 pub mod elements;
 mod entity;
 mod events;

@@ -6,8 +6,8 @@
 use crate::sim::fault::Result;
 use crate::sim::world::World;
 use crate::sim::{
-    collectors, entity, events, folders, machine, perf, pools, power, props, sessions, task,
-    vcenter, views, watch,
+    alarms, collectors, custom, entity, events, folders, machine, perf, pools, power, props,
+    sessions, task, vcenter, views, watch,
 };
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
@@ -75,6 +75,8 @@ const FAMILIES: &[Family] = &[
     vcenter::FAMILY,
     folders::FAMILY,
     pools::FAMILY,
+    alarms::FAMILY,
+    custom::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

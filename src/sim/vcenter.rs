@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Result;
 use crate::sim::clock::stamp;
+use crate::sim::custom;
 use crate::sim::fault;
 use crate::sim::fault::Fault;
 use crate::sim::inventory;
@@ -90,6 +91,7 @@ pub fn place(world: &mut World) {
         }
     }
     template(world);
+    custom::seed(world);
     advise(world);
 }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::sim::clock::Moment;
+use crate::sim::custom::Custom;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::files::Files;
 use crate::sim::history::History;
@@ -49,6 +50,8 @@ pub struct World {
     pub files: Files,
     /// What happened.
     pub history: History,
+    /// Custom fields and customization specifications of a vCenter.
+    pub custom: Custom,
     /// Grows with every change that somebody may wait for.
     pub generation: u64,
     last_number: u64,
@@ -67,6 +70,7 @@ impl World {
             sessions: Sessions::default(),
             files: Files::default(),
             history: History::default(),
+            custom: Custom::default(),
             generation: 1,
             last_number: 0,
         }
