@@ -72,12 +72,24 @@ impl Maker<'_> {
         let root = self.world.first("Folder").filter(|_| kind == "ManagedEntity");
         let found = above.chain(root).find(|it| fits(&it.kind));
         let found = found.or_else(|| self.sibling(kind))?;
-        let name = self.world.name(&found.id).unwrap_or_default().to_owned();
+        let name = self.world.name(&found.id).or_else(|| self.alarm(&found.id));
+        let name = name.unwrap_or_default().to_owned();
         Some((found, name))
     }
 
-    /// A machine has datastores and networks that do not stand above it.
+    /// The name of an alarm.
+    fn alarm(&self, id: &str) -> Option<&str> {
+        self.world.plain.get(id)?.props.text("info.name")
+    }
+
+    /// A machine has datastores and networks that do not stand above it; an alarm is known by the
+    /// sentence.
     fn sibling(&self, kind: &str) -> Option<Ref> {
+        if kind == "Alarm" {
+            let told = |id: &str| self.alarm(id).is_some_and(|it| self.event.text.contains(it));
+            let id = self.world.all(kind).find(|(id, _)| told(id))?.0;
+            return self.world.reference(id);
+        }
         let property = match kind {
             "Datastore" => "datastore",
             "Network" => "network",

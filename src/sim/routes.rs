@@ -1,13 +1,14 @@
 //! What is served beside `/sdk`: a path's beginning and a function.
 
 use crate::sim::http::{Answer, Request};
+use crate::sim::rest;
 use crate::sim::service::Simulator;
 
 /// Answers a request below its path.
 pub type Handler = fn(&Simulator, &mut Request) -> Answer;
 
 /// The longest beginning that fits counts.
-pub const ROUTES: &[(&str, Handler)] = &[];
+pub const ROUTES: &[(&str, Handler)] = &[("/rest/", rest::answer), ("/api/", rest::answer)];
 
 /// Who answers this path.
 pub fn find(path: &str) -> Option<Handler> {

@@ -167,15 +167,21 @@ pub fn own_collector(world: &World) -> &'static str {
     if world.vcenter { "propertyCollector" } else { "ha-property-collector" }
 }
 
+/// The user of this name and password, and whether it may only look.
+pub fn known(name: &str, password: &str) -> Option<(&'static str, bool)> {
+    let found = USERS.iter().find(|it| it.0 == name && it.1 == password);
+    found.map(|(name, _, viewer)| (*name, *viewer))
+}
+
 fn login(world: &mut World, call: &Call) -> Result<Value> {
     let name = call.args.text("userName").unwrap_or_default();
     let password = call.args.text("password").unwrap_or_default();
     let cookie = world.sessions.cookie();
     world.sessions.fresh = Some(cookie.clone());
     let refused = "Cannot complete login due to an incorrect user name or password.";
-    let known = USERS.iter().find(|it| it.0 == name && it.1 == password);
+    let known = known(name, password);
     // unverified: which fault a real host gives to a login over a session that is alive.
-    let (Some((user, _, viewer)), true) = (known, call.session.is_empty()) else {
+    let (Some((user, viewer)), true) = (known, call.session.is_empty()) else {
         let text = format!("Cannot login {name}@127.0.0.1");
         world.event("BadUsernameSessionEvent", name, None, &text);
         return Err(Fault::new("InvalidLogin", refused));
@@ -184,7 +190,7 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
     let session = Session {
         key: format!("52{number:06x}-0000-4000-8000-{number:012x}"),
         user,
-        viewer: *viewer,
+        viewer,
         login: world.now,
         last: world.now,
         calls: 1,

@@ -13,6 +13,7 @@ use crate::sim::fault::Fault;
 use crate::sim::inventory;
 use crate::sim::machine::{Machine, Power};
 use crate::sim::rows::{Call, Family, Method, Property};
+use crate::sim::tags;
 use crate::sim::world::World;
 use crate::vim::value::{Object, Ref, Value};
 
@@ -92,6 +93,7 @@ pub fn place(world: &mut World) {
     }
     template(world);
     custom::seed(world);
+    tags::seed(world);
     advise(world);
 }
 

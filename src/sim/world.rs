@@ -14,8 +14,10 @@ use crate::sim::fault::{Fault, Result};
 use crate::sim::files::Files;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
+use crate::sim::rest::Session;
 use crate::sim::rows;
 use crate::sim::sessions::Sessions;
+use crate::sim::tags::Tags;
 use crate::sim::task::Tasks;
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
@@ -52,6 +54,10 @@ pub struct World {
     pub history: History,
     /// Custom fields and customization specifications of a vCenter.
     pub custom: Custom,
+    /// Tags of a vCenter.
+    pub tags: Tags,
+    /// Logins over REST.
+    pub rest: Vec<Session>,
     /// Grows with every change that somebody may wait for.
     pub generation: u64,
     last_number: u64,
@@ -71,6 +77,8 @@ impl World {
             files: Files::default(),
             history: History::default(),
             custom: Custom::default(),
+            tags: Tags::default(),
+            rest: Vec::new(),
             generation: 1,
             last_number: 0,
         }
