@@ -225,8 +225,24 @@ fn open(call: &Call) -> bool {
 
 /// The schema marks some methods that change things as if everybody might call them.
 fn reads(method: &str) -> bool {
-    const CHANGES: &[&str] = &["Delete", "Copy", "Move", "Destroy_Task", "Set", "Update", "Extend"];
-    !CHANGES.iter().any(|it| method.starts_with(it))
+    const CHANGES: &[&str] = &[
+        "Delete",
+        "Copy",
+        "Move",
+        "Destroy_Task",
+        "DestroyChildren",
+        "Set",
+        "setCustomValue",
+        "Update",
+        "Extend",
+        "ApplyRecommendation",
+        "CancelRecommendation",
+        "CreateAlarm",
+        "AcknowledgeAlarm",
+        "LogUserEvent",
+    ];
+    // A page's size is the caller's own affair.
+    method == "SetCollectorPageSize" || !CHANGES.iter().any(|it| method.starts_with(it))
 }
 
 /// What is said of a method that has no row.

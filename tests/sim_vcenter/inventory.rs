@@ -253,3 +253,37 @@ fn custom_fields_and_specifications_are_kept() {
         it.call(manager, "GetCustomizationSpec", "<name>linux-two</name>").contains("NotFound")
     );
 }
+
+#[test]
+fn a_viewer_changes_nothing() {
+    let mut it = Client::new(true, None);
+    it.login("viewer", "secret");
+    let alarm =
+        "<alarm type=\"Alarm\">alarm-8</alarm><entity type=\"Datastore\">datastore-13</entity>";
+    let field = "<entity type=\"VirtualMachine\">vm-3</entity><key>101</key><value>x</value>";
+    let list = "<list type=\"VirtualMachine\">vm-3</list>";
+    for (this, method, args) in [
+        ("Folder:group-v3", "CreateFolder", "<name>x</name>"),
+        ("Folder:group-v3", "MoveIntoFolder_Task", list),
+        ("Folder:group-v31", "Destroy_Task", ""),
+        ("ResourcePool:resgroup-8", "DestroyChildren", ""),
+        ("ResourcePool:resgroup-8", "MoveIntoResourcePool", list),
+        ("ResourcePool:resgroup-40", "UpdateConfig", "<name>x</name>"),
+        ("ClusterComputeResource:domain-c7", "ApplyRecommendation", "<key>1</key>"),
+        ("AlarmManager:AlarmManager", "AcknowledgeAlarm", alarm),
+        ("CustomFieldsManager:CustomFieldsManager", "SetField", field),
+        ("VirtualMachine:vm-3", "setCustomValue", "<key>Owner</key><value>x</value>"),
+        (
+            "EventManager:EventManager",
+            "LogUserEvent",
+            "<entity type=\"Folder\">group-d1</entity><msg>x</msg>",
+        ),
+    ] {
+        let text = it.call(this, method, args);
+        assert!(text.contains("NoPermission"), "{method}: {text}");
+    }
+    let made = it.call("EventManager:EventManager", "CreateCollectorForEvents", "<filter/>");
+    let collector = format!("EventHistoryCollector:{}", self::made(&made));
+    let text = it.call(&collector, "SetCollectorPageSize", "<maxCount>5</maxCount>");
+    assert!(!text.contains("Fault"), "{text}");
+}
