@@ -343,18 +343,26 @@ fn open(call: &Call) -> bool {
 /// The schema marks some methods that change things as if everybody might call them.
 fn reads(method: &str) -> bool {
     const CHANGES: &[&str] = &[
+        "AcknowledgeAlarm",
         "Add",
+        "ApplyRecommendation",
+        "CancelRecommendation",
         "Copy",
+        "CreateAlarm",
         "Delete",
+        "DestroyChildren",
         "Destroy_Task",
         "Extend",
+        "LogUserEvent",
         "Move",
         "Remove",
         "ResetEntity",
         "Set",
         "Update",
+        "setCustomValue",
     ];
-    !CHANGES.iter().any(|it| method.starts_with(it))
+    // A page's size is the caller's own affair.
+    method == "SetCollectorPageSize" || !CHANGES.iter().any(|it| method.starts_with(it))
 }
 
 /// Methods that need a privilege and change nothing.
