@@ -102,10 +102,6 @@ pub fn stored(world: &World, id: &str, name: &str) -> Option<Value> {
     world.plain.get(id)?.props.get(name).cloned()
 }
 
-fn stored_list(world: &World, id: &str, name: &str) -> Option<Value> {
-    Some(stored(world, id, name).unwrap_or(Value::List(Vec::new())))
-}
-
 /// A manager of a host.
 pub fn manager<'a>(world: &'a World, host: &str, field: &str) -> Option<&'a Ref> {
     world.plain.get(host)?.props.object("configManager")?.reference(field)
@@ -425,16 +421,6 @@ pub const FAMILY: Family = Family {
             on: "ManagedEntity",
             name: "configStatus",
             get: |world, id| stored(world, id, "configStatus").or_else(|| Some("green".into())),
-        },
-        Property {
-            on: "ManagedEntity",
-            name: "triggeredAlarmState",
-            get: |world, id| stored_list(world, id, "triggeredAlarmState"),
-        },
-        Property {
-            on: "ManagedEntity",
-            name: "declaredAlarmState",
-            get: |world, id| stored_list(world, id, "declaredAlarmState"),
         },
     ],
 };

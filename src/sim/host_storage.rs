@@ -4,7 +4,7 @@
 //! mounted here; to make VMFS takes disks that are not there.
 
 use crate::sim::fault::{Fault, Result};
-use crate::sim::host::{already_exists, in_use, not_found, nothing, stored, usage};
+use crate::sim::host::{already_exists, in_use, not_found, nothing, stored};
 use crate::sim::rows::{Call, Family, Method, Property, Run};
 use crate::sim::world::{Plain, World};
 use crate::vim::value::{Object, Ref, Value};
@@ -163,80 +163,6 @@ fn unmount(world: &mut World, call: &Call) -> Result<Value> {
 
 // ---- pools ----
 
-fn allocation(shares: i64) -> Object {
-    Object::new("ResourceAllocationInfo")
-        .with("reservation", 0)
-        .with("expandableReservation", true)
-        .with("limit", -1)
-        .with("shares", Object::new("SharesInfo").with("shares", shares).with("level", "normal"))
-}
-
-fn pool_config(world: &World, id: &str) -> Option<Value> {
-    if let Some(stored) = stored(world, id, "config") {
-        return Some(stored);
-    }
-    Some(
-        Object::new("ResourceConfigSpec")
-            .with("entity", Ref::new("ResourcePool", id))
-            .with("cpuAllocation", allocation(4000))
-            .with("memoryAllocation", allocation(163_840))
-            .into(),
-    )
-}
-
-/// What the machines in a pool and in those below it use: megahertz and megabytes.
-fn pool_usage(world: &World, id: &str) -> (i64, i64) {
-    let below = |pool: &Ref| pool.id == id || world.above(pool).iter().any(|it| it == id);
-    let pools = world.all("ResourcePool").map(|(id, _)| Ref::new("ResourcePool", id));
-    let pools: Vec<String> = pools.filter(below).map(|it| it.id).collect();
-    usage(world, 2600, |_, pool| pools.iter().any(|it| it == pool))
-}
-
-fn pool_runtime(world: &World, id: &str) -> Option<Value> {
-    let owner = world.plain.get(id)?.props.reference("owner");
-    let whole = owner.and_then(|it| world.property(it, "summary"));
-    let most = |name: &str| whole.as_ref().and_then(|it| it.int(name)).unwrap_or(0);
-    let (cpu, memory) = pool_usage(world, id);
-    let used = |usage: i64, most: i64| {
-        Object::new("ResourcePoolResourceUsage")
-            .with("reservationUsed", 0)
-            .with("reservationUsedForVm", 0)
-            .with("unreservedForPool", most)
-            .with("unreservedForVm", most)
-            .with("overallUsage", usage)
-            .with("maxUsage", most)
-    };
-    Some(
-        Object::new("ResourcePoolRuntimeInfo")
-            .with("memory", used(memory << 20, most("effectiveMemory") << 20))
-            .with("cpu", used(cpu, most("effectiveCpu")))
-            .with("overallStatus", "green")
-            .into(),
-    )
-}
-
-fn pool_summary(world: &World, id: &str) -> Option<Value> {
-    let (cpu, memory) = pool_usage(world, id);
-    let inside = world.machines.values().filter(|it| it.pool == id);
-    let configured: i64 = inside.filter_map(|it| it.config.int("hardware.memoryMB")).sum();
-    Some(
-        Object::new("ResourcePoolSummary")
-            .with("name", world.name(id)?)
-            .with_some("config", pool_config(world, id))
-            .with_some("runtime", pool_runtime(world, id))
-            .with(
-                "quickStats",
-                Object::new("ResourcePoolQuickStats")
-                    .with("overallCpuUsage", cpu)
-                    .with("overallCpuDemand", cpu)
-                    .with("guestMemoryUsage", memory / 2)
-                    .with("hostMemoryUsage", memory),
-            )
-            .with("configuredMemoryMB", configured)
-            .into(),
-    )
-}
-
 const fn on(name: &'static str, run: Run) -> Method {
     Method { on: "HostStorageSystem", name, run }
 }
@@ -274,8 +200,5 @@ pub const FAMILY: Family = Family {
         },
         Property { on: "Datastore", name: "host", get: mounts },
         Property { on: "Datastore", name: "capability", get: capability },
-        Property { on: "ResourcePool", name: "config", get: pool_config },
-        Property { on: "ResourcePool", name: "runtime", get: pool_runtime },
-        Property { on: "ResourcePool", name: "summary", get: pool_summary },
     ],
 };

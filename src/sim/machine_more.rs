@@ -156,12 +156,7 @@ pub const FAMILY: Family = Family {
         of_machine!("disabledMethod", |it, world| disabled(world, it)),
         of_machine!("effectiveRole", |_it, _world| vec![-1]),
         empty("permission"),
-        empty("declaredAlarmState"),
-        empty("triggeredAlarmState"),
         empty("configIssue"),
         empty("tag"),
-        empty("value"),
-        empty("customValue"),
-        empty("availableField"),
     ],
 };

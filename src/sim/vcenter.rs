@@ -263,20 +263,6 @@ fn port_group(world: &mut World, call: &Call) -> fault::Result<Value> {
     Ok(known.map_or(Value::Null, Value::from))
 }
 
-/// The versions of virtual hardware that can be made.
-fn hardware(_: &mut World, _: &Call) -> fault::Result<Value> {
-    let all = [13, 14, 15, 17, 18, 19, 20, 21].map(|number| {
-        Object::new("VirtualMachineConfigOptionDescriptor")
-            .with("key", format!("vmx-{number}"))
-            .with("description", format!("ESXi, virtual hardware {number}"))
-            .with("createSupported", true)
-            .with("defaultConfigOption", number == 21)
-            .with("runSupported", true)
-            .with("upgradeSupported", true)
-    });
-    Ok(all.into())
-}
-
 /// What this file plays.
 pub const FAMILY: Family = Family {
     methods: &[
@@ -294,7 +280,6 @@ pub const FAMILY: Family = Family {
             run: port_group,
         },
         Method { on: "DistributedVirtualSwitch", name: "LookupDvPortGroup", run: port_group },
-        Method { on: "EnvironmentBrowser", name: "QueryConfigOptionDescriptor", run: hardware },
     ],
     properties: &[Property { on: "ClusterComputeResource", name: "summaryEx", get: summary }],
 };
