@@ -12,7 +12,7 @@ import pathlib
 import sys
 
 import sim_checks
-from sim_checks import files, guest, host, inventory, machines, ovf, rules, sessions, vcenter  # noqa: F401
+from sim_checks import files, guest, host, inventory, machines, ovf, rules, scale, sessions, vcenter  # noqa: F401
 
 
 def main():
