@@ -30,7 +30,7 @@ def many(server):
     same(len({it["name"] for it in rows.values()}), MANY, "names")
     same({it["runtime.powerState"] for it in rows.values()}, {"poweredOn", "poweredOff"})
 
-    settings = {"ESXI_HOST": server.address.split("//")[1], "ESXI_USER": "root", "ESXI_PASSWORD": "secret",
+    settings = {"ESXI_HOST": server.address.split("//")[1], "ESXI_USER": "root", "ESXI_PASS": "secret",
                 "ESXI_CA_FILE": server.ca}  # fmt: skip
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("ESXI_", "VCENTER_"))}
     begun = time.monotonic()
@@ -41,7 +41,7 @@ def many(server):
     )  # fmt: skip
     own = time.monotonic() - begun
     same(done.returncode, 0, done.stderr)
-    assert f"vm{MANY:05}" in done.stdout and str(MANY) in done.stdout, done.stdout[-300:]
+    assert f" of {MANY};" in done.stdout, done.stdout[-300:]
     print(
         f"      {MANY} machines: address after {server.started:.2f} s, first login {first:.2f} s, listed in "
         f"{listed:.2f} s (our client: {own:.2f} s), {memory(server.process.pid)} MB",
