@@ -114,7 +114,8 @@ pub fn simulated(
         shown: format!("{name} (simulated)"),
         host: name.to_owned(),
         port: 443,
-        proxied: false,
+        // Nothing listens under its name, so nobody may look that up.
+        proxied: true,
         kind,
     };
     let host = Vsphere::new(session, Defaults::default(), address, Box::new(|| None));

@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("audit", "error text", ""),
     ("metrics", "", ""),
     // ring: digests of certificates for pins.
-    ("web", "error text", "flate2 ring rustls rustls_native_certs ureq"),
+    ("web", "error text", "flate2 ring rustls rustls_native_certs ureq webpki"),
     // flate2: the schema is carried deflated.
     ("vim", "error text", "flate2"),
     ("hv", "error", ""),

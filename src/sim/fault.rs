@@ -29,6 +29,16 @@ impl Fault {
         self
     }
 
+    /// No room for another session: told by the status 503 alone, without an envelope.
+    pub fn overload() -> Fault {
+        Fault::new("", "")
+    }
+
+    /// Whether it is told by a status alone.
+    pub fn is_overload(&self) -> bool {
+        self.kind().is_empty()
+    }
+
     /// The name of its type.
     pub fn kind(&self) -> &str {
         self.detail.kind()

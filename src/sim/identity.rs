@@ -31,6 +31,7 @@ use rustls::pki_types::PrivatePkcs8KeyDer;
 use crate::error::Error;
 use crate::error::Result;
 use crate::text::base64;
+use crate::web::provider::provider;
 
 /// A certificate and what serves with it; the key is inside and never leaves.
 #[derive(Clone)]
@@ -140,7 +141,7 @@ fn config(
     certificate: CertificateDer<'static>,
     key: PrivateKeyDer<'static>,
 ) -> std::result::Result<ServerConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = provider();
     ServerConfig::builder_with_provider(provider)
         // 1.2 and 1.3.
         .with_safe_default_protocol_versions()?

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::sim::clock::Moment;
+use crate::sim::guests;
 use crate::sim::machine::{Machine, Power, Question};
 use crate::sim::reader;
 use crate::sim::world::{Plain, World};
@@ -93,6 +94,10 @@ pub fn world(start: &Start) -> Result<World> {
         ("{name}", "esxi01.lab.example"),
         ("{compute-type}", "ComputeResource"),
         ("{compute}", "ha-compute-res"),
+        ("{mark}", ""),
+        ("{short}", "esxi01"),
+        ("{domain}", "lab.example"),
+        ("{ip}", "10.20.0.10"),
     ];
     add(&mut world, HOST, &names)?;
     let base = base()?;
@@ -100,6 +105,7 @@ pub fn world(start: &Start) -> Result<World> {
         Some(count) => bulk(&mut world, &base, count),
         None => dozen(&mut world, &base),
     }
+    guests::start(&mut world);
     Ok(world)
 }
 

@@ -40,6 +40,11 @@ pub trait Guest: Send + Sync {
 
     /// Somebody is at the other end, or nobody any more.
     fn carrier(&self, _up: bool) {}
+
+    /// What it said before anybody was at the other end; asked when somebody is.
+    fn waiting(&self) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// A port, as the backing of the device describes it.
@@ -288,6 +293,8 @@ impl Shared {
                     state.status = "ok";
                 }
                 self.guest.carrier(true);
+                let waiting = self.guest.waiting();
+                self.state().queue.extend(waiting.into_iter().take(QUEUED));
             }
             let output = {
                 let mut state = self.state();

@@ -1,6 +1,7 @@
 //! Power: on, off, suspend, reset, and what the guest is asked to do.
 
 use crate::sim::fault::{Fault, Result};
+use crate::sim::guests;
 use crate::sim::machine::Power;
 use crate::sim::rows::{Call, Family, Method};
 use crate::sim::task::Plan;
@@ -17,7 +18,8 @@ const SHUTDOWN: i64 = 2000;
 pub fn enter(world: &mut World, id: &str, to: Power, user: &str) {
     let now = world.now;
     let Ok(machine) = world.machine_mut(id) else { return };
-    let (kind, verb) = match (machine.power, to) {
+    let from = machine.power;
+    let (kind, verb) = match (from, to) {
         (Power::On, Power::On) => ("VmResettingEvent", "reset"),
         (_, Power::On) => ("VmPoweredOnEvent", "powered on"),
         (_, Power::Off) => ("VmPoweredOffEvent", "powered off"),
@@ -29,6 +31,7 @@ pub fn enter(world: &mut World, id: &str, to: Power, user: &str) {
     machine.power = to;
     let (subject, text) = (machine.reference(), format!("{} is {verb}", machine.name));
     world.event(kind, user, Some(&subject), &text);
+    guests::power(world, id, from, to);
 }
 
 /// A task that takes a machine from one of some states to another.

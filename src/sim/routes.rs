@@ -2,12 +2,14 @@
 
 use crate::sim::http::{Answer, Request};
 use crate::sim::service::Simulator;
+use crate::sim::{guest_http, screen_http};
 
 /// Answers a request below its path.
 pub type Handler = fn(&Simulator, &mut Request) -> Answer;
 
 /// The longest beginning that fits counts.
-pub const ROUTES: &[(&str, Handler)] = &[];
+pub const ROUTES: &[(&str, Handler)] =
+    &[("/guestFile", guest_http::answer), ("/screen", screen_http::answer)];
 
 /// Who answers this path.
 pub fn find(path: &str) -> Option<Handler> {

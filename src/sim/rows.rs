@@ -5,7 +5,10 @@
 
 use crate::sim::fault::Result;
 use crate::sim::world::World;
-use crate::sim::{entity, machine, power, props, sessions, task, views, watch};
+use crate::sim::{accounts, entity, machine, power, props, sessions, task, views, watch};
+use crate::sim::{host, host_network, host_services, host_storage, licence, options, permissions};
+
+use crate::sim::{guest_ops, screen_http};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -66,6 +69,16 @@ const FAMILIES: &[Family] = &[
     entity::FAMILY,
     machine::FAMILY,
     power::FAMILY,
+    host::FAMILY,
+    host_services::FAMILY,
+    host_network::FAMILY,
+    host_storage::FAMILY,
+    options::FAMILY,
+    licence::FAMILY,
+    permissions::FAMILY,
+    accounts::FAMILY,
+    guest_ops::FAMILY,
+    screen_http::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

@@ -14,8 +14,10 @@ use crate::sim::http::{Answer, Body, Broken, Request, Service};
 use crate::sim::routes::Handler;
 use crate::sim::rows::Call;
 use crate::sim::rules::{Effect, Rules, Seen};
+use crate::sim::serial;
+use crate::sim::serial::Lines;
 use crate::sim::world::World;
-use crate::sim::{reader, routes, rows, watch, writer};
+use crate::sim::{permissions, reader, routes, rows, watch, writer};
 use crate::vim::table;
 use crate::vim::value::Value;
 use crate::vim::version::Version;
@@ -36,6 +38,8 @@ pub struct Simulator {
     trial: Mutex<Trial>,
     changed: Condvar,
     stopping: AtomicBool,
+    /// Serial ports that are open.
+    pub lines: Lines,
 }
 
 /// What makes trouble on purpose, and what was asked.
@@ -63,6 +67,7 @@ impl Simulator {
             trial: Mutex::new(Trial { rules, counts: BTreeMap::new() }),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
+            lines: Lines::default(),
         }
     }
 
@@ -92,7 +97,9 @@ impl Simulator {
         let read = (&mut request.body).take(MOST_BYTES).read_to_end(&mut body);
         let (Ok(text), Ok(_)) = (String::from_utf8(body), read) else { return refuse(400) };
         let mut done = Done::default();
+        serial::tend(self);
         let outcome = self.call(&text, &cookie, &agent, version, &mut done);
+        serial::tend(self);
         let written = outcome.and_then(|value| match done.method {
             // A mistake of this program, told where a test will see it.
             Some(method) => writer::response(method, version, Some(&value))
@@ -101,6 +108,7 @@ impl Simulator {
         });
         let (status, text) = match written {
             Ok(text) => (200, text),
+            Err(fault) if fault.is_overload() => return refuse(503),
             Err(fault) => (500, writer::fault(&fault, version)),
         };
         let mut answer = Answer::of(done.status.unwrap_or(status), XML, text.into_bytes())
@@ -128,13 +136,15 @@ impl Simulator {
         let mut world = self.world();
         let now = world.now;
         let known = world.sessions.used(cookie, now, agent);
-        let (user, viewer) = known.map_or(("", false), |it| (it.user, it.viewer));
+        let (user, viewer) =
+            known.map_or((String::new(), false), |it| (it.user.clone(), it.viewer));
         let session = if user.is_empty() { "" } else { cookie };
         let asked = reader::request(text, version, &|id| world.kind_in(session, id))?;
         let (declared, this) = (asked.declared, asked.this);
         let method = declared.name();
         done.method = Some(declared);
-        let mut call = Call { this: &this, method, args: &asked.args, session, user, version };
+        let mut call =
+            Call { this: &this, method, args: &asked.args, session, user: &user, version };
         for effect in self.ruled(&world, &call) {
             match effect {
                 Effect::Fault(fault) => return Err(fault),
@@ -306,11 +316,21 @@ fn allowed(world: &World, call: &Call, privilege: &str, viewer: bool) -> Result<
         return Err(Fault::not_authenticated(call.this, "System.View"));
     }
     let system = privilege.is_empty() || privilege.starts_with("System.");
-    if viewer && !(system && reads(call.method)) {
+    let changes = !(system && reads(call.method));
+    let granted = |privilege: &str| {
+        !privilege.is_empty() && permissions::granted(world, call.user, call.this, privilege)
+    };
+    if viewer && changes && (system || !granted(privilege)) {
         let held = world.reference(&call.this.id).unwrap_or_else(|| call.this.clone());
         return Err(Fault::new("NoPermission", "Permission to perform this operation was denied.")
             .with("object", held)
             .with("privilegeId", if system { "System.Modify" } else { privilege }));
+    }
+    // A new licence must find its way in.
+    if world.free_licence && changes && !asks(call.method) && call.this.kind != "LicenseManager" {
+        let text =
+            "Current license or ESXi version prohibits execution of the requested operation.";
+        return Err(Fault::new("RestrictedVersion", text));
     }
     Ok(())
 }
@@ -322,8 +342,24 @@ fn open(call: &Call) -> bool {
 
 /// The schema marks some methods that change things as if everybody might call them.
 fn reads(method: &str) -> bool {
-    const CHANGES: &[&str] = &["Delete", "Copy", "Move", "Destroy_Task", "Set", "Update", "Extend"];
+    const CHANGES: &[&str] = &[
+        "Add",
+        "Copy",
+        "Delete",
+        "Destroy_Task",
+        "Extend",
+        "Move",
+        "Remove",
+        "ResetEntity",
+        "Set",
+        "Update",
+    ];
     !CHANGES.iter().any(|it| method.starts_with(it))
+}
+
+/// Methods that need a privilege and change nothing.
+fn asks(method: &str) -> bool {
+    ["Query", "Retrieve", "Fetch", "Check", "Find"].iter().any(|it| method.starts_with(it))
 }
 
 /// What is said of a method that has no row.
@@ -384,5 +420,6 @@ impl Service for Simulator {
     fn shutdown(&self) {
         self.stopping.store(true, Ordering::Relaxed);
         self.wake();
+        serial::close(self);
     }
 }

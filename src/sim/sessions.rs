@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use crate::sim::accounts;
 use crate::sim::clock::{Moment, stamp};
 use crate::sim::fault::{Fault, Result};
+use crate::sim::permissions;
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::views::View;
 use crate::sim::watch::{Collector, Filter};
@@ -16,12 +18,11 @@ use crate::vim::value::{Object, Ref, Value};
 /// Views, filters and collectors that one session may have.
 const MOST_SCOPED: usize = 1000;
 
-/// Name, password, and whether it may only look.
-const USERS: &[(&str, &str, bool)] = &[
-    ("root", "secret", false),
-    ("administrator@vsphere.local", "secret", false),
-    ("viewer", "secret", true),
-];
+/// Name and password, until somebody changes the account.
+const USERS: &[(&str, &str)] =
+    &[("root", "secret"), ("administrator@vsphere.local", "secret"), ("viewer", "secret")];
+/// Whoever has this is no viewer.
+const EVERYTHING: &str = "Global.Settings";
 
 /// What lives and dies with a session.
 pub enum Scoped {
@@ -49,8 +50,8 @@ pub struct Session {
     /// Its public key; the cookie is another number.
     pub key: String,
     /// Who logged in.
-    pub user: &'static str,
-    /// May only look.
+    pub user: String,
+    /// May only look, but for what a permission grants.
     pub viewer: bool,
     login: Moment,
     last: Moment,
@@ -123,7 +124,7 @@ impl Session {
     fn shown(&self) -> Object {
         Object::new("UserSession")
             .with("key", self.key.as_str())
-            .with("userName", self.user)
+            .with("userName", self.user.as_str())
             .with("fullName", if self.viewer { "Viewer" } else { "Administrator" })
             .with("loginTime", stamp(self.login))
             .with("lastActiveTime", stamp(self.last))
@@ -163,22 +164,46 @@ pub fn own_collector(world: &World) -> &'static str {
     if world.vcenter { "propertyCollector" } else { "ha-property-collector" }
 }
 
+/// Whether there is an account of this name with this password.
+pub fn known(world: &World, name: &str, password: &str) -> bool {
+    match accounts::login(world, name, password) {
+        None => USERS.iter().any(|it| it.0 == name && it.1 == password),
+        Some(right) => right,
+    }
+}
+
+/// Whether an account may only look.
+pub fn only_looks(world: &World, name: &str) -> bool {
+    !permissions::granted(world, name, &Ref::new("Folder", ""), EVERYTHING)
+}
+
 fn login(world: &mut World, call: &Call) -> Result<Value> {
     let name = call.args.text("userName").unwrap_or_default();
     let password = call.args.text("password").unwrap_or_default();
     let cookie = world.sessions.cookie();
     world.sessions.fresh = Some(cookie.clone());
     let refused = "Cannot complete login due to an incorrect user name or password.";
-    let known = USERS.iter().find(|it| it.0 == name && it.1 == password);
     // unverified: which fault a real host gives to a login over a session that is alive.
-    let (Some((user, _, viewer)), true) = (known, call.session.is_empty()) else {
+    if !known(world, name, password) || !call.session.is_empty() {
         return Err(Fault::new("InvalidLogin", refused));
-    };
+    }
+    let root = Ref::new("Folder", "");
+    // unverified: which fault a host gives to an account without a permission.
+    if !permissions::granted(world, name, &root, "System.View") {
+        let text = "Permission to perform this operation was denied.";
+        return Err(Fault::new("NoPermission", text)
+            .with("object", call.this)
+            .with("privilegeId", "System.View"));
+    }
+    let viewer = only_looks(world, name);
+    if world.sessions.all.len() >= world.sessions.limit {
+        return Err(Fault::overload());
+    }
     let number = world.sessions.made;
     let session = Session {
         key: format!("52{number:06x}-0000-4000-8000-{number:012x}"),
-        user,
-        viewer: *viewer,
+        user: name.to_owned(),
+        viewer,
         login: world.now,
         last: world.now,
         calls: 1,
@@ -223,7 +248,7 @@ fn is_active(world: &mut World, call: &Call) -> Result<Value> {
         return Err(Fault::not_supported());
     }
     let wanted = (call.args.text("sessionID"), call.args.text("userName"));
-    Ok(world.sessions.all.values().any(|it| (Some(&*it.key), Some(it.user)) == wanted).into())
+    Ok(world.sessions.all.values().any(|it| (Some(&*it.key), Some(&*it.user)) == wanted).into())
 }
 
 fn list(world: &World, _: &str) -> Option<Value> {

@@ -72,6 +72,19 @@ impl Tasks {
         self.all.values().rev()
     }
 
+    /// Whether a task has not ended yet.
+    pub fn runs(&self, id: &str) -> bool {
+        self.get(id).is_some_and(|it| it.outcome.is_none())
+    }
+
+    /// Lets a running task end now, because what it waits for has come true.
+    pub fn hasten(&mut self, id: &str, now: Moment) {
+        let number = self.get(id).map(|it| it.number);
+        if let Some(task) = number.and_then(|it| self.all.get_mut(&it)) {
+            task.ends = task.ends.min(now);
+        }
+    }
+
     /// When a watcher could next see a running task move.
     pub fn next_due(&self, now: Moment) -> Option<Moment> {
         let running = self.all.values().filter(|it| it.outcome.is_none());

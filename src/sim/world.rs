@@ -11,8 +11,10 @@ use std::collections::BTreeMap;
 use crate::sim::clock::Moment;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::files::Files;
+use crate::sim::guests::Guests;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
+use crate::sim::permissions::Access;
 use crate::sim::rows;
 use crate::sim::sessions::Sessions;
 use crate::sim::task::Tasks;
@@ -49,8 +51,16 @@ pub struct World {
     pub files: Files,
     /// What happened.
     pub history: History,
+    /// What runs inside the machines.
+    pub guests: Guests,
     /// What the next task ends with, because a rule says so.
     pub doom: Option<Fault>,
+    /// When each host was booted, by its id; the others were up for two weeks at the start.
+    pub boots: BTreeMap<String, Moment>,
+    /// Accounts, roles and permissions.
+    pub access: Access,
+    /// The free licence: every change is refused.
+    pub free_licence: bool,
     /// Grows with every change that somebody may wait for.
     pub generation: u64,
     last_number: u64,
@@ -69,7 +79,11 @@ impl World {
             sessions: Sessions::default(),
             files: Files::default(),
             history: History::default(),
+            guests: Guests::default(),
             doom: None,
+            boots: BTreeMap::from([(String::new(), now - 14 * 24 * 3_600_000)]),
+            access: Access::default(),
+            free_licence: false,
             generation: 1,
             last_number: 0,
         }

@@ -11,6 +11,7 @@ pub mod codec;
 pub mod exchange;
 pub mod failure;
 pub mod no_proxy;
+pub mod provider;
 pub mod tls;
 
 mod connect;

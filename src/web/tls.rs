@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::error::{Error, Result};
+use crate::web::provider::provider;
 use crate::web::verify::{Rule, Verifier};
 
 /// Which server certificates are accepted.
@@ -44,7 +45,7 @@ pub(crate) type Seen = Arc<Mutex<Option<[u8; 32]>>>;
 impl Tls {
     /// Reads whatever the trust needs; a file or bundle that is of no use is an error.
     pub fn new(trust: &Trust) -> Result<Tls> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = provider();
         let seen = Seen::default();
         let rule = rule(trust, &provider)?;
         let verifier = Verifier::new(rule, Arc::clone(&provider), Arc::clone(&seen));
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_box_without_authorities_is_told_what_to_do() {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = provider();
         let error = system(Vec::new(), &provider).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("ca-certificates"), "{error}");
         assert!(error.to_string().contains("…_FINGERPRINT"), "{error}");

@@ -14,6 +14,7 @@ pub mod scancodes;
 pub mod screen;
 pub mod settings;
 pub mod shows;
+pub mod windows;
 
 /// A guest as its console shows it. What it answers grows with what it is fed, so whoever feeds it
 /// bounds that; 4 KB at a time is a good piece.
