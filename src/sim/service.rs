@@ -147,8 +147,8 @@ impl Simulator {
             Call { this: &this, method, args: &asked.args, session, user: &user, version };
         for effect in self.ruled(&world, &call) {
             match effect {
-                Effect::Fault(fault) => return Err(fault),
-                Effect::InTask(fault) => world.doom = Some(fault),
+                Effect::Fault(fault) => return Err(fault.completed(call.this)),
+                Effect::InTask(fault) => world.doom = Some(fault.completed(call.this)),
                 Effect::Expire => {
                     world.sessions.all.remove(cookie);
                     (call.session, call.user) = ("", "");

@@ -238,7 +238,8 @@ func life(s *server) {
 	must(vm.RemoveDevice(ctx, false, added), "removing a disk")
 	drive, err := list.CreateCdrom(sata(vm))
 	must(err, "drive")
-	must(vm.AddDevice(ctx, list.InsertIso(drive, "[datastore1] web01/none.iso")), "adding a drive")
+	must(store.Upload(ctx, strings.NewReader("no image"), "new01/a.iso", nil), "upload")
+	must(vm.AddDevice(ctx, list.InsertIso(drive, store.Path("new01/a.iso"))), "adding a drive")
 	var row mo.VirtualMachine
 	must(s.RetrieveOne(ctx, vm.Reference(), []string{"config", "layoutEx", "summary"}, &row), "row")
 	same(row.Config.Hardware.MemoryMB, 4096, "memory")
@@ -270,7 +271,7 @@ func sata(vm *object.VirtualMachine) *types.VirtualIDEController {
 }
 
 func snapshots(s *server) {
-	vm := s.vm("test01")
+	vm := made(s)
 	info := done(vm.CreateSnapshot(ctx, "first", "text", false, false))
 	first := info.Result.(types.ManagedObjectReference)
 	done(vm.CreateSnapshot(ctx, "second", "", false, false))

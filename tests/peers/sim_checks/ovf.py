@@ -194,7 +194,7 @@ def aborted(server):
     lease, spec = begun(server)
     vm = lease.info.entity
     send(server, lease, spec.fileItem[0], DISK)
-    lease.Abort(vim.fault.RequestCanceled() if hasattr(vim.fault, "RequestCanceled") else vmodl.fault.RequestCanceled())
+    lease.Abort(vmodl.fault.RequestCanceled())
     with refused(vmodl.fault.ManagedObjectNotFound):
         _ = vm.name
     store = server.named(vim.Datastore, "datastore1")
