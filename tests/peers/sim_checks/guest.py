@@ -153,7 +153,7 @@ def picture(body):
 
 @both("the screen is a PNG, whole and scaled; typed keys change it")
 def screen(server):
-    vm = server.vm("edge01")
+    vm = server.vm("web01")
     status, headers, body = server.http("GET", f"/screen?id={vm._moId}")
     same((status, headers["Content-Type"]), (200, "image/png"))
     width, height = picture(body)
