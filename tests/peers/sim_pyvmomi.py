@@ -18,7 +18,7 @@ from sim_checks import files, guest, host, inventory, machines, ovf, rules, scal
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", metavar="TEXT", help="checks whose name contains this")
-    parser.add_argument("--jobs", type=int, default=4, metavar="N", help="checks at the same time")
+    parser.add_argument("--jobs", type=int, default=8, metavar="N", help="checks at the same time")
     parser.add_argument("binary", type=pathlib.Path)
     given = parser.parse_args()
     return 1 if sim_checks.run(str(given.binary.resolve()), given.only, given.jobs) else 0

@@ -218,7 +218,7 @@ func whole(body io.ReadCloser) []byte {
 
 func main() {
 	only := flag.String("only", "", "checks whose name contains this")
-	jobs := flag.Int("jobs", 4, "checks at the same time")
+	jobs := flag.Int("jobs", 8, "checks at the same time")
 	flag.Parse()
 	// To go to the hosts with tickets is for real vCenters, whose hosts have addresses.
 	os.Setenv("GOVMOMI_USE_SERVICE_TICKET", "false")

@@ -94,6 +94,16 @@ def viewer(server):
             same(fault.object._moId, vm._moId)
         else:
             raise AssertionError("the viewer was allowed to change something")
+    content, login = si.RetrieveContent(), vim.vm.guest.NamePasswordAuthentication(
+        username="root", password="secret", interactiveSession=False
+    )
+    with refused(vim.fault.NoPermission):
+        content.guestOperationsManager.processManager.ListProcessesInGuest(vm, login, None)
+    with refused(vim.fault.NoPermission):
+        content.fileManager.DeleteFile("[datastore1] web01", vim.Datacenter(server.datacenter._moId, si._stub))
+    with refused(vim.fault.NoPermission):
+        content.virtualDiskManager.DeleteVirtualDisk("[datastore1] web01/web01.vmdk")
+    assert content.perfManager.perfCounter and content.taskManager.recentTask is not None
 
 
 @both("sessions are listed and can be ended by another")
