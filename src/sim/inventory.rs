@@ -7,13 +7,22 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::sim::backings::connectable;
 use crate::sim::clock::Moment;
+use crate::sim::devices::settle;
+use crate::sim::disks;
+use crate::sim::guest_names;
 use crate::sim::guests;
-use crate::sim::machine::{Machine, Power, Question};
+use crate::sim::history::History;
+use crate::sim::machine::{Machine, Power, Question, mac, number_in};
+use crate::sim::machine_more;
 use crate::sim::reader;
+use crate::sim::snapshots;
+use crate::sim::spec;
+use crate::sim::spec::Place;
 use crate::sim::world::{Plain, World};
 use crate::vim::table::Type;
-use crate::vim::value::{Object, Ref};
+use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
 
 const ESXI: &str = include_str!("inventory/esxi.xml");
@@ -36,7 +45,7 @@ pub struct Start {
 /// One machine of the dozen.
 struct Made {
     name: &'static str,
-    guest: (&'static str, &'static str),
+    guest: &'static str,
     cpus: i64,
     memory_mb: i64,
     /// Datastore and gigabytes.
@@ -47,18 +56,17 @@ struct Made {
     note: &'static str,
 }
 
-const UBUNTU: (&str, &str) = ("ubuntu64Guest", "Ubuntu Linux (64-bit)");
-const DEBIAN: (&str, &str) = ("debian12_64Guest", "Debian GNU/Linux 12 (64-bit)");
-const RHEL: (&str, &str) = ("rhel9_64Guest", "Red Hat Enterprise Linux 9 (64-bit)");
-const WINDOWS: (&str, &str) =
-    ("windows2022srvNext_64Guest", "Microsoft Windows Server 2025 (64-bit)");
-const APPLIANCE: (&str, &str) = ("other5xLinux64Guest", "Other 5.x or later Linux (64-bit)");
+const UBUNTU: &str = "ubuntu64Guest";
+const DEBIAN: &str = "debian12_64Guest";
+const RHEL: &str = "rhel9_64Guest";
+const WINDOWS: &str = "windows2022srvNext_64Guest";
+const APPLIANCE: &str = "other5xLinux64Guest";
 
 /// Name, guest, CPUs, memory, disks, networks, power, address, note.
 #[allow(clippy::too_many_arguments, reason = "a table's row")]
 const fn made(
     name: &'static str,
-    guest: (&'static str, &'static str),
+    guest: &'static str,
     size: (i64, i64),
     disks: &'static [(&'static str, i64)],
     networks: &'static [&'static str],
@@ -81,7 +89,7 @@ const DOZEN: &[Made] = &[
     made("fw-lab", APPLIANCE, (1, 2048), &[("datastore1", 8)], &["Lab", "DMZ"], Power::Off, "", "Firewall under test"),
     made("build01", UBUNTU, (8, 16384), &[("nas01", 200)], &["Lab"], Power::Suspended, "", "Nightly builds"),
     made("test01", DEBIAN, (1, 1024), &[("datastore1", 20)], &["Lab"], Power::Off, "", ""),
-    made("legacy-erp", ("sles12_64Guest", "SUSE Linux Enterprise 12 (64-bit)"), (4, 8192), &[("nas01", 300)], &["VM Network"], Power::Off, "", "Retired 2024; keep the disks until 2034"),
+    made("legacy-erp", "sles12_64Guest", (4, 8192), &[("nas01", 300)], &["VM Network"], Power::Off, "", "Retired 2024; keep the disks until 2034"),
     made("kiosk01", UBUNTU, (1, 2048), &[("datastore1", 16)], &["Lab"], Power::On, "10.40.0.50", ""),
 ];
 
@@ -100,6 +108,9 @@ pub fn world(start: &Start) -> Result<World> {
         ("{ip}", "10.20.0.10"),
     ];
     add(&mut world, HOST, &names)?;
+    let browser = Object::new("EnvironmentBrowser");
+    let browser = Plain { kind: "EnvironmentBrowser", props: browser };
+    world.plain.insert(machine_more::BROWSER.to_owned(), browser);
     let base = base()?;
     match start.machines {
         Some(count) => bulk(&mut world, &base, count),
@@ -120,7 +131,7 @@ fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> {
 }
 
 /// The configuration that every machine begins with.
-fn base() -> Result<Object> {
+pub fn base() -> Result<Object> {
     let read = reader::template(MACHINE)?.into_iter().next();
     let config =
         read.and_then(|(_, mut props)| props.remove("config")).and_then(|it| it.into_object());
@@ -136,23 +147,35 @@ pub fn uuid(number: u64) -> String {
     )
 }
 
-/// The plain machine, without devices of its own, in the first folder, pool and host.
-fn blank(world: &mut World, name: &str, store: &str, config: Arc<Object>) -> Machine {
-    let number = world.number();
-    let place = |kind: &str, skip: &str| {
-        let found = world.all(kind).find(|(id, _)| *id != skip);
-        found.map_or_else(String::new, |(id, _)| id.to_owned())
-    };
+/// Where machines stand if nobody says otherwise.
+fn place(world: &World) -> Place {
+    let first = |kind: &str| world.first(kind).map_or_else(String::new, |it| it.id);
     let folder = world.all("Datacenter").find_map(|(_, props)| props.reference("vmFolder"));
+    Place {
+        folder: folder.map_or_else(String::new, |it| it.id.clone()),
+        pool: first("ResourcePool"),
+        host: first("HostSystem"),
+    }
+}
+
+/// The plain machine, without devices of its own.
+pub fn blank(
+    world: &mut World,
+    name: &str,
+    store: &str,
+    config: Arc<Object>,
+    place: &Place,
+) -> Machine {
+    let number = world.number();
     Machine {
         id: if world.vcenter { format!("vm-{number}") } else { number.to_string() },
         name: name.to_owned(),
         uuid: uuid(number),
         instance: uuid(number + 500_000).replace("564d", "52d1"),
         path: format!("[{store}] {name}/{name}.vmx"),
-        parent: folder.map_or_else(String::new, |it| it.id.clone()),
-        pool: place("ResourcePool", ""),
-        host: place("HostSystem", ""),
+        parent: place.folder.clone(),
+        pool: place.pool.clone(),
+        host: place.host.clone(),
         config,
         shared: false,
         power: Power::Off,
@@ -163,19 +186,14 @@ fn blank(world: &mut World, name: &str, store: &str, config: Arc<Object>) -> Mac
         hostname: name.to_owned(),
         ip: String::new(),
         question: None,
+        answer: None,
+        moved: false,
+        mounted: false,
     }
 }
 
 fn info(label: &str, summary: &str) -> Object {
     Object::new("Description").with("label", label).with("summary", summary)
-}
-
-fn connected(on: bool) -> Object {
-    Object::new("VirtualDeviceConnectInfo")
-        .with("startConnected", true)
-        .with("allowGuestControl", true)
-        .with("connected", on)
-        .with("status", if on { "ok" } else { "untried" })
 }
 
 /// The devices that differ from machine to machine.
@@ -206,7 +224,7 @@ fn devices(world: &World, it: &Made, number: u64) -> Vec<Object> {
                     .with("useAutoDetect", false)
                     .with("exclusive", false),
             )
-            .with("connectable", connected(false))
+            .with("connectable", connectable(true, true, false))
             .with("controllerKey", 15000)
             .with("unitNumber", 0),
     ];
@@ -215,7 +233,7 @@ fn devices(world: &World, it: &Made, number: u64) -> Vec<Object> {
         let kilobytes = gigabytes << 20;
         let backing = Object::new("VirtualDiskFlatVer2BackingInfo")
             .with("fileName", format!("[{store}] {0}/{0}{suffix}.vmdk", it.name))
-            .with_some("datastore", store_named(world, store))
+            .with_some("datastore", disks::store(world, store))
             .with("diskMode", "persistent")
             .with("thinProvisioned", true)
             .with("uuid", format!("6000C29{at}-{number:04x}-4f3a-9c1d-0123456789ab"));
@@ -230,7 +248,7 @@ fn devices(world: &World, it: &Made, number: u64) -> Vec<Object> {
                 .with("capacityInBytes", kilobytes << 10),
         );
     }
-    for (at, network) in it.networks.iter().enumerate() {
+    for (at, network) in (0i64..).zip(it.networks) {
         let backing = Object::new("VirtualEthernetCardNetworkBackingInfo")
             .with("deviceName", *network)
             .with("useAutoDetect", false)
@@ -240,14 +258,11 @@ fn devices(world: &World, it: &Made, number: u64) -> Vec<Object> {
                 .with("key", 4000 + at)
                 .with("deviceInfo", info(&format!("Network adapter {}", at + 1), network))
                 .with("backing", backing)
-                .with("connectable", connected(it.power == Power::On))
+                .with("connectable", connectable(true, true, it.power == Power::On))
                 .with("controllerKey", 100)
                 .with("unitNumber", 7 + at)
-                .with("addressType", "generated")
-                .with(
-                    "macAddress",
-                    format!("00:0c:29:{:02x}:{at:02x}:{:02x}", number % 256, 16 + number % 200),
-                )
+                .with("addressType", if world.vcenter { "assigned" } else { "generated" })
+                .with("macAddress", mac(world.vcenter, number, 4000 + at))
                 .with("wakeOnLanEnabled", true),
         );
     }
@@ -267,50 +282,77 @@ pub fn thousands(kilobytes: i64) -> String {
     text + " KB"
 }
 
-/// The datastore of this name.
-pub fn store_named(world: &World, name: &str) -> Option<Ref> {
-    let found = world.all("Datastore").find(|(_, props)| props.text("name") == Some(name));
-    found.map(|(id, _)| Ref::new("Datastore", id.to_owned()))
-}
-
 /// A configuration of this hardware.
 fn configured(world: &World, base: &Object, it: &Made, number: u64) -> Object {
     let mut config = base.clone();
-    config.set("guestId", it.guest.0);
-    config.set("guestFullName", it.guest.1);
+    config.set("guestId", it.guest);
+    config.set("guestFullName", guest_names::full_name(it.guest).unwrap_or_default());
     if !it.note.is_empty() {
         config.set("annotation", it.note);
     }
-    if let Some(crate::vim::value::Value::Object(hardware)) = config.field_mut("hardware") {
+    if let Some(Value::Object(hardware)) = config.field_mut("hardware") {
         hardware.set("numCPU", it.cpus);
         hardware.set("memoryMB", it.memory_mb);
         let standard = hardware.objects("device").cloned();
-        let all: Vec<Object> = standard.chain(devices(world, it, number)).collect();
+        let mut all: Vec<Object> = standard.chain(devices(world, it, number)).collect();
+        settle(&mut all);
         hardware.set("device", all);
     }
     config
 }
 
 fn dozen(world: &mut World, base: &Object) {
+    let place = place(world);
     for it in DOZEN {
         let store = it.disks.first().map_or("datastore1", |(store, _)| store);
-        let mut machine = blank(world, it.name, store, Arc::new(Object::args()));
-        let number = machine.uuid.bytes().map(u64::from).sum::<u64>();
+        let mut machine = blank(world, it.name, store, Arc::new(Object::args()), &place);
+        let number = number_in(&machine.id);
         machine.config = Arc::new(configured(world, base, it, number));
         machine.power = it.power;
         machine.ip = it.ip.to_owned();
         machine.tools = !matches!(it.name, "edge01" | "fw-lab" | "legacy-erp");
-        machine.booted = world.now - 14 * 24 * 3_600_000;
+        machine.booted = world.now - 14 * DAY;
         if it.name == "kiosk01" {
             machine.question = Some(locked_cdrom());
         }
-        let key = world.machines.len() as u64 + 1;
-        world.machines.insert(key.max(number_in(&machine.id)), machine);
+        let made = disks::disk_files(&machine).into_values().collect();
+        spec::commit(world, machine, made, Vec::new());
     }
+    histories(world);
 }
 
-fn number_in(id: &str) -> u64 {
-    id.rsplit('-').next().and_then(|it| it.parse().ok()).unwrap_or(0)
+const DAY: Moment = 24 * 3_600_000;
+
+/// Snapshots as people take them: machine, name, description, days ago, the one to stand on.
+#[rustfmt::skip]
+const SNAPSHOTS: &[(&str, &str, &str, Moment, &str)] = &[
+    ("db01", "before 16.4 update", "Take out after the weekend", 9, ""),
+    ("test01", "clean install", "Debian 12, ssh keys, nothing else", 60, ""),
+    ("test01", "with tools", "build-essential, docker", 41, "clean install"),
+    ("test01", "kernel 6.12", "Backports kernel; panics at boot, see ticket 481", 12, "with tools"),
+    ("test01", "try nftables", "", 5, "clean install"),
+];
+
+/// Gives some machines the snapshots that they have had for a while.
+fn histories(world: &mut World) {
+    let now = world.now;
+    for (name, title, text, days, on) in SNAPSHOTS {
+        let Some(machine) = world.machines.values_mut().find(|it| it.name == *name) else {
+            continue;
+        };
+        let id = machine.id.clone();
+        if let Some(parent) = machine.snapshots.iter().find(|it| it.name == *on) {
+            let to = parent.id.clone();
+            if machine.current.as_ref() != Some(&to) {
+                // It was there a line ago.
+                let _ = snapshots::revert(world, &id, &to, "", true);
+            }
+        }
+        world.now = now - days * DAY;
+        let _ = snapshots::take(world, &id, (title, text), false, *name == "db01");
+        world.now = now;
+    }
+    world.history = History::default();
 }
 
 /// What a host asks when a guest holds the CD-ROM that is to be taken out.
@@ -322,7 +364,8 @@ fn locked_cdrom() -> Question {
                probably using the CD-ROM, which can prevent the guest from recognizing media changes. \
                Disconnect anyway and override the lock?"
             .to_owned(),
-        choices: vec![("0".to_owned(), "Yes".to_owned()), ("1".to_owned(), "No".to_owned())],
+        choices: vec![["0", "Yes", "Yes"], ["1", "No", "No"]],
+        default: 0,
     }
 }
 
@@ -330,9 +373,10 @@ fn bulk(world: &mut World, base: &Object, count: u32) {
     let it =
         made("", UBUNTU, (2, 4096), &[("datastore1", 40)], &["VM Network"], Power::Off, "", "");
     let config = Arc::new(configured(world, base, &it, 1));
+    let place = place(world);
     for at in 0..count {
         let name = format!("vm{:05}", at + 1);
-        let mut machine = blank(world, &name, "datastore1", config.clone());
+        let mut machine = blank(world, &name, "datastore1", config.clone(), &place);
         machine.shared = true;
         if at % 3 != 2 {
             machine.power = Power::On;

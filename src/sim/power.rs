@@ -1,8 +1,11 @@
 //! Power: on, off, suspend, reset, and what the guest is asked to do.
 
+use crate::sim::disks;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::guests;
-use crate::sim::machine::Power;
+use crate::sim::inventory;
+use crate::sim::lifecycle;
+use crate::sim::machine::{Machine, Power, number_in};
 use crate::sim::rows::{Call, Family, Method};
 use crate::sim::task::Plan;
 use crate::sim::world::World;
@@ -18,7 +21,8 @@ const SHUTDOWN: i64 = 2000;
 pub fn enter(world: &mut World, id: &str, to: Power, user: &str) {
     let now = world.now;
     let Ok(machine) = world.machine_mut(id) else { return };
-    let from = machine.power;
+    let before = machine.clone();
+    let from = before.power;
     let (kind, verb) = match (from, to) {
         (Power::On, Power::On) => ("VmResettingEvent", "reset"),
         (_, Power::On) => ("VmPoweredOnEvent", "powered on"),
@@ -27,9 +31,20 @@ pub fn enter(world: &mut World, id: &str, to: Power, user: &str) {
     };
     if to == Power::On {
         machine.booted = now;
+        // The guest asks for an address.
+        if machine.tools && machine.ip.is_empty() && machine.count("VirtualEthernetCard") > 0 {
+            let number = number_in(id);
+            machine.ip = format!("10.20.{}.{}", 1 + number / 150 % 250, 100 + number % 150);
+        }
     }
     machine.power = to;
-    let (subject, text) = (machine.reference(), format!("{} is {verb}", machine.name));
+    machine.mounted = false;
+    lifecycle::plug(machine, to == Power::On);
+    let after = machine.clone();
+    if !after.shared {
+        disks::settle(world, Some(&before), &after);
+    }
+    let (subject, text) = (after.reference(), format!("{} is {verb}", after.name));
     world.event(kind, user, Some(&subject), &text);
     guests::power(world, id, from, to);
 }
@@ -55,15 +70,80 @@ fn change(
             if machine.config.flag("template") == Some(true) {
                 return Err(Fault::not_supported());
             }
+            if to == Power::On {
+                may_start(world, &id)?;
+            }
             enter(world, &id, to, &user);
             Ok(Value::Null)
         }),
     )
 }
 
-fn on(world: &mut World, call: &Call) -> Result<Value> {
-    change(world, call, 800, &[Power::Off, Power::Suspended], Power::On)
+/// Refuses a machine whose disks are gone, or in use by another one that runs.
+fn may_start(world: &World, id: &str) -> Result<()> {
+    let Some(machine) = world.machine(id).filter(|it| !it.shared) else { return Ok(()) };
+    for path in disks::disk_files(machine).keys() {
+        // unverified: the faults; a host wraps them into its own words.
+        disks::must_exist(world, path)?;
+        let own = |it: &Machine| {
+            disks::disks(&it.config).any(|it| it.text("backing.fileName") == Some(path))
+        };
+        let others = || world.machines.values().filter(|it| !it.shared && it.id != id);
+        if own(machine) && others().any(|it| it.power == Power::On && own(it)) {
+            return Err(disks::file_fault("FileLocked", path, "is locked by another machine"));
+        }
+    }
+    Ok(())
 }
+
+/// Long enough for somebody to answer.
+const UNTIL_ANSWERED: i64 = 10 * 365 * 24 * 3_600_000;
+
+/// A machine whose files were moved asks first; its power-on waits for the answer.
+fn on(world: &mut World, call: &Call) -> Result<Value> {
+    let machine = world.machine_mut(&call.this.id)?;
+    let asks = machine.power == Power::Off && machine.moved && machine.question.is_none();
+    if !asks {
+        return change(world, call, 800, &[Power::Off, Power::Suspended], Power::On);
+    }
+    let option = |key: &str| {
+        let mut all = machine.config.objects("extraConfig");
+        all.find(|it| it.text("key") == Some(key)).and_then(|it| it.text("value"))
+    };
+    let known = match option("uuid.action") {
+        Some("create") => Some(COPIED.to_owned()),
+        Some("keep" | "change") => Some("button.uuid.movedTheVM".to_owned()),
+        _ => option("answer.msg.uuid.altered").map(str::to_owned),
+    };
+    let lasts = if known.is_some() { 800 } else { UNTIL_ANSWERED };
+    let (id, user) = (call.this.id.clone(), call.user.to_owned());
+    let begun = world.begin(
+        call,
+        Plan { lasts, cancelable: true },
+        Box::new(move |world| {
+            let fresh = inventory::uuid(world.number() + 900_000);
+            let machine = world.machine_mut(&id)?;
+            match machine.answer.take().or(known).unwrap_or_default().as_str() {
+                "" | "button.uuid.cancel" => {
+                    let text = "The operation was canceled: the question was not answered.";
+                    return Err(Fault::new("GenericVmConfigFault", text).with("reason", text));
+                }
+                COPIED => machine.uuid = fresh,
+                _ => {}
+            }
+            machine.moved = false;
+            may_start(world, &id)?;
+            enter(world, &id, Power::On, &user);
+            Ok(Value::Null)
+        }),
+    )?;
+    if lasts == UNTIL_ANSWERED {
+        world.machine_mut(&call.this.id)?.question = Some(lifecycle::moved_or_copied());
+    }
+    Ok(begun)
+}
+
+const COPIED: &str = "button.uuid.copiedTheVM";
 
 fn off(world: &mut World, call: &Call) -> Result<Value> {
     change(world, call, 500, &[Power::On, Power::Suspended], Power::Off)

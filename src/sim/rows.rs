@@ -3,12 +3,10 @@
 //! A method is a row and a function, a property too. What has no row is a fault that says whether
 //! a real server of this kind would lack it or only this one does.
 
+use crate::sim;
 use crate::sim::fault::Result;
 use crate::sim::world::World;
-use crate::sim::{accounts, entity, machine, power, props, sessions, task, views, watch};
-use crate::sim::{host, host_network, host_services, host_storage, licence, options, permissions};
 
-use crate::sim::{guest_ops, screen_http};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -61,24 +59,29 @@ pub struct Family {
 }
 
 const FAMILIES: &[Family] = &[
-    sessions::FAMILY,
-    props::FAMILY,
-    watch::FAMILY,
-    views::FAMILY,
-    task::FAMILY,
-    entity::FAMILY,
-    machine::FAMILY,
-    power::FAMILY,
-    host::FAMILY,
-    host_services::FAMILY,
-    host_network::FAMILY,
-    host_storage::FAMILY,
-    options::FAMILY,
-    licence::FAMILY,
-    permissions::FAMILY,
-    accounts::FAMILY,
-    guest_ops::FAMILY,
-    screen_http::FAMILY,
+    sim::sessions::FAMILY,
+    sim::props::FAMILY,
+    sim::watch::FAMILY,
+    sim::views::FAMILY,
+    sim::task::FAMILY,
+    sim::entity::FAMILY,
+    sim::machine_view::FAMILY,
+    sim::power::FAMILY,
+    sim::host::FAMILY,
+    sim::host_services::FAMILY,
+    sim::host_network::FAMILY,
+    sim::host_storage::FAMILY,
+    sim::options::FAMILY,
+    sim::licence::FAMILY,
+    sim::permissions::FAMILY,
+    sim::accounts::FAMILY,
+    sim::guest_ops::FAMILY,
+    sim::screen_http::FAMILY,
+    sim::machine_more::FAMILY,
+    sim::lifecycle::FAMILY,
+    sim::snapshots::FAMILY,
+    sim::search::FAMILY,
+    sim::clone::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

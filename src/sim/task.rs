@@ -85,6 +85,14 @@ impl Tasks {
         }
     }
 
+    /// Lets the running task on an entity end at that time, if it would end later.
+    pub fn hasten_on(&mut self, entity: &Ref, ends: Moment) {
+        let own = |it: &&mut Task| it.outcome.is_none() && it.entity == *entity;
+        for task in self.all.values_mut().filter(own) {
+            task.ends = task.ends.min(ends);
+        }
+    }
+
     /// When a watcher could next see a running task move.
     pub fn next_due(&self, now: Moment) -> Option<Moment> {
         let running = self.all.values().filter(|it| it.outcome.is_none());
