@@ -354,7 +354,8 @@ fn changes(kind: &str, method: &str, privilege: &str) -> bool {
         // Whoever has a lease was allowed to.
         "HttpNfcLease",
     ];
-    const VERBS: &[&str] = &["Add", "Delete", "Move", "Remove", "ResetEntity", "Set", "Update"];
+    const VERBS: &[&str] =
+        &["Add", "Apply", "Cancel", "Delete", "Move", "Remove", "ResetEntity", "Set", "Update"];
     match privilege {
         "" => kind.starts_with("Guest") || !(OWN.contains(&kind) || asks(method)),
         _ if !privilege.starts_with("System.") => true,
