@@ -334,7 +334,9 @@ fn image(bench: &Bench, device: &mut Object) -> Result<()> {
     let wanted = |field: &str| device.get("connectable").and_then(|it| it.flag(field));
     // unverified: that a host looks for the image only if it is to be connected.
     if wanted("startConnected") == Some(true) || wanted("connected") == Some(true) {
-        disks::must_exist(world, &path)?;
+        if !world.nfc.importing {
+            disks::must_exist(world, &path)?;
+        }
     }
     if let Some(store) = disks::split(&path).and_then(|(name, _)| disks::store(world, name)) {
         backing.set("datastore", store);

@@ -159,8 +159,19 @@ impl Bench<'_, '_> {
             .collect();
         if kind.fixed() && !same.is_empty() {
             // Clients that copy a configuration add these again; a host takes it as an edit.
+            if let Some(old) = change.device.int("key") {
+                self.keys.insert(old, kind.key);
+            }
             device.set("key", kind.key);
             return self.replace(change, device);
+        }
+        // Every machine has both IDE controllers; descriptors name them nevertheless.
+        if kind.base == "VirtualIDEController" && same.len() >= kind.most {
+            let bus = device.int("busNumber").unwrap_or(0).clamp(0, 1);
+            if let Some(old) = change.device.int("key") {
+                self.keys.insert(old, kind.key + bus);
+            }
+            return Ok(());
         }
         if same.len() >= kind.most {
             return Err(Fault::new(

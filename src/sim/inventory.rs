@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::sim::backings::connectable;
 use crate::sim::clock::Moment;
+use crate::sim::datastore;
 use crate::sim::devices::settle;
 use crate::sim::disks;
 use crate::sim::guest_names;
@@ -116,6 +117,7 @@ pub fn world(start: &Start) -> Result<World> {
         Some(count) => bulk(&mut world, &base, count),
         None => dozen(&mut world, &base),
     }
+    datastore::seed(&mut world);
     guests::start(&mut world);
     Ok(world)
 }

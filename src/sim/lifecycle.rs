@@ -140,6 +140,7 @@ fn register(world: &mut World, call: &Call) -> Result<Value> {
 }
 
 fn unregister(world: &mut World, call: &Call) -> Result<Value> {
+    world.leased(&call.this.id)?;
     must_be_off(world.machine_mut(&call.this.id)?)?;
     told(world, &call.this.id, "VmRemovedEvent", call.user, "Removed from inventory:");
     spec::delete_machine(world, &call.this.id, false);

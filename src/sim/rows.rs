@@ -82,6 +82,12 @@ const FAMILIES: &[Family] = &[
     sim::snapshots::FAMILY,
     sim::search::FAMILY,
     sim::clone::FAMILY,
+    sim::datastore::FAMILY,
+    sim::datastore::BROWSER,
+    sim::datastore::DISKS,
+    sim::datastore::MANAGER,
+    sim::nfc::FAMILY,
+    sim::ovf_manager::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

@@ -161,6 +161,7 @@ impl World {
     /// Starts a task on another object than that of the call.
     pub fn begin_on(&mut self, entity: Ref, call: &Call, plan: Plan, work: Work) -> Result<Value> {
         let running = |it: &Task| it.outcome.is_none();
+        self.leased(&entity.id)?;
         if entity.kind == "VirtualMachine"
             && let Some(other) =
                 self.tasks.all.values().find(|it| running(it) && it.entity == entity)

@@ -14,6 +14,7 @@ use crate::sim::files::Files;
 use crate::sim::guests::Guests;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
+use crate::sim::nfc::Nfc;
 use crate::sim::permissions::Access;
 use crate::sim::rows;
 use crate::sim::sessions::Sessions;
@@ -49,6 +50,8 @@ pub struct World {
     pub sessions: Sessions,
     /// What is on the datastores.
     pub files: Files,
+    /// What is being imported and exported.
+    pub nfc: Nfc,
     /// What happened.
     pub history: History,
     /// What runs inside the machines.
@@ -78,6 +81,7 @@ impl World {
             tasks: Tasks::default(),
             sessions: Sessions::default(),
             files: Files::default(),
+            nfc: Nfc::default(),
             history: History::default(),
             guests: Guests::default(),
             doom: None,
@@ -110,6 +114,9 @@ impl World {
         }
         if self.tasks.get(id).is_some() {
             return Some("Task");
+        }
+        if self.nfc.leases.contains_key(id) {
+            return Some("HttpNfcLease");
         }
         self.snapshot(id).map(|_| "VirtualMachineSnapshot")
     }
