@@ -128,6 +128,8 @@ class Server:
     def http(self, method, target, body=None, headers=None, cookie=True, si=None):
         """One request beside /sdk; answers the status, the headers and the body."""
         parts = urllib.parse.urlsplit(target)
+        if parts.netloc:
+            same(parts.netloc, f"127.0.0.1:{self.port}", "the address that it names")
         path = parts.path + (f"?{parts.query}" if parts.query else "")
         connection = http.client.HTTPSConnection("127.0.0.1", self.port, context=self.tls(), timeout=PATIENCE)
         with contextlib.closing(connection):
