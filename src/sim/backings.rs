@@ -333,10 +333,9 @@ fn image(bench: &Bench, device: &mut Object) -> Result<()> {
     disks::checked(world, &path)?;
     let wanted = |field: &str| device.get("connectable").and_then(|it| it.flag(field));
     // unverified: that a host looks for the image only if it is to be connected.
-    if wanted("startConnected") == Some(true) || wanted("connected") == Some(true) {
-        if !world.nfc.importing {
-            disks::must_exist(world, &path)?;
-        }
+    let used = wanted("startConnected") == Some(true) || wanted("connected") == Some(true);
+    if used && !world.nfc.importing {
+        disks::must_exist(world, &path)?;
     }
     if let Some(store) = disks::split(&path).and_then(|(name, _)| disks::store(world, name)) {
         backing.set("datastore", store);

@@ -35,6 +35,20 @@ fn every(world: &World, kind: &str) -> Option<Value> {
     Some(world.all(kind).filter_map(|(id, _)| world.reference(id)).collect::<Vec<Ref>>().into())
 }
 
+/// Datastores or networks of a host, or of a compute resource's hosts; what names no hosts is
+/// everywhere.
+fn reached(world: &World, kind: &str, id: &str) -> Option<Value> {
+    let here =
+        |host: &Ref| host.id == id || world.above(host).first().is_some_and(|parent| parent == id);
+    let on = |props: &Object| {
+        let hosts = props.list("host");
+        let named = |it: &Value| it.as_reference().or(it.reference("key")).is_some_and(here);
+        hosts.is_empty() || hosts.iter().any(named)
+    };
+    let found = world.all(kind).filter(|(_, props)| on(props));
+    Some(found.filter_map(|(id, _)| world.reference(id)).collect())
+}
+
 /// What this file plays.
 pub const FAMILY: Family = Family {
     methods: &[],
@@ -65,15 +79,23 @@ pub const FAMILY: Family = Family {
         Property {
             on: "ComputeResource",
             name: "datastore",
-            get: |world, _| every(world, "Datastore"),
+            get: |world, id| reached(world, "Datastore", id),
         },
         Property {
             on: "ComputeResource",
             name: "network",
-            get: |world, _| every(world, "Network"),
+            get: |world, id| reached(world, "Network", id),
         },
-        Property { on: "HostSystem", name: "datastore", get: |world, _| every(world, "Datastore") },
-        Property { on: "HostSystem", name: "network", get: |world, _| every(world, "Network") },
+        Property {
+            on: "HostSystem",
+            name: "datastore",
+            get: |world, id| reached(world, "Datastore", id),
+        },
+        Property {
+            on: "HostSystem",
+            name: "network",
+            get: |world, id| reached(world, "Network", id),
+        },
         Property { on: "Datacenter", name: "datastore", get: |world, _| every(world, "Datastore") },
         Property { on: "Datacenter", name: "network", get: |world, _| every(world, "Network") },
     ],

@@ -12,6 +12,7 @@ use crate::sim::clock::Moment;
 use crate::sim::datastore;
 use crate::sim::devices::settle;
 use crate::sim::disks;
+use crate::sim::events;
 use crate::sim::guest_names;
 use crate::sim::guests;
 use crate::sim::history::History;
@@ -21,6 +22,7 @@ use crate::sim::reader;
 use crate::sim::snapshots;
 use crate::sim::spec;
 use crate::sim::spec::Place;
+use crate::sim::vcenter;
 use crate::sim::world::{Plain, World};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
@@ -97,18 +99,22 @@ const DOZEN: &[Made] = &[
 /// The world of a server that has just been started.
 pub fn world(start: &Start) -> Result<World> {
     let mut world = World::empty(start.vcenter, start.version, start.now);
-    add(&mut world, ESXI, &[])?;
-    let names = [
-        ("{host}", "ha-host"),
-        ("{name}", "esxi01.lab.example"),
-        ("{compute-type}", "ComputeResource"),
-        ("{compute}", "ha-compute-res"),
-        ("{mark}", ""),
-        ("{short}", "esxi01"),
-        ("{domain}", "lab.example"),
-        ("{ip}", "10.20.0.10"),
-    ];
-    add(&mut world, HOST, &names)?;
+    if start.vcenter {
+        vcenter::base(&mut world, HOST)?;
+    } else {
+        add(&mut world, ESXI, &[])?;
+        let names = [
+            ("{host}", "ha-host"),
+            ("{name}", "esxi01.lab.example"),
+            ("{compute-type}", "ComputeResource"),
+            ("{compute}", "ha-compute-res"),
+            ("{mark}", ""),
+            ("{short}", "esxi01"),
+            ("{domain}", "lab.example"),
+            ("{ip}", "10.20.0.10"),
+        ];
+        add(&mut world, HOST, &names)?;
+    }
     let browser = Object::new("EnvironmentBrowser");
     let browser = Plain { kind: "EnvironmentBrowser", props: browser };
     world.plain.insert(machine_more::BROWSER.to_owned(), browser);
@@ -117,13 +123,30 @@ pub fn world(start: &Start) -> Result<World> {
         Some(count) => bulk(&mut world, &base, count),
         None => dozen(&mut world, &base),
     }
+    managers(&mut world);
+    if start.vcenter {
+        vcenter::place(&mut world);
+    }
     datastore::seed(&mut world);
     guests::start(&mut world);
+    events::seed(&mut world);
     Ok(world)
 }
 
+/// The managers that the service content names and no file describes.
+fn managers(world: &mut World) {
+    let content = world.plain.get("ServiceInstance").and_then(|it| it.props.object("content"));
+    let named = content.into_iter().flat_map(Object::fields);
+    let named: Vec<Ref> = named.filter_map(|(_, it)| it.as_reference().cloned()).collect();
+    for object in named {
+        let kind = Type::find(&object.kind).map_or("", Type::name);
+        let plain = Plain { kind, props: Object::new(kind) };
+        world.plain.entry(object.id).or_insert(plain);
+    }
+}
+
 /// Reads an inventory file into the world, with words put in.
-fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> {
+pub fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> {
     let text = words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     for (object, props) in reader::template(&text)? {
         let kind = Type::find(&object.kind).map_or("", Type::name);

@@ -196,6 +196,9 @@ impl World {
         if let Some(Scoped::View(view)) = scoped {
             return view.property(self, root);
         }
+        if let Some(Scoped::Gatherer(gatherer)) = scoped {
+            return path::walk(&gatherer.property(self, root)?, rest);
+        }
         if (&*object.kind, root) == ("SessionManager", "currentSession") {
             return path::walk(&self.current_session(session)?, rest);
         }

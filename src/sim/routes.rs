@@ -1,6 +1,7 @@
 //! What is served beside `/sdk`: a path's beginning and a function.
 
 use crate::sim::http::{Answer, Request};
+use crate::sim::rest;
 use crate::sim::service::Simulator;
 use crate::sim::{folder_http, nfc_http};
 use crate::sim::{guest_http, screen_http};
@@ -15,6 +16,8 @@ pub const ROUTES: &[(&str, Handler)] = &[
     (nfc_http::VCENTER, nfc_http::answer),
     ("/guestFile", guest_http::answer),
     ("/screen", screen_http::answer),
+    ("/rest/", rest::answer),
+    ("/api/", rest::answer),
 ];
 
 /// Who answers this path.

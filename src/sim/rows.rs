@@ -88,6 +88,14 @@ const FAMILIES: &[Family] = &[
     sim::datastore::MANAGER,
     sim::nfc::FAMILY,
     sim::ovf_manager::FAMILY,
+    sim::events::FAMILY,
+    sim::collectors::FAMILY,
+    sim::perf::FAMILY,
+    sim::vcenter::FAMILY,
+    sim::folders::FAMILY,
+    sim::pools::FAMILY,
+    sim::alarms::FAMILY,
+    sim::custom::FAMILY,
 ];
 
 /// The row of a method for objects of this type.

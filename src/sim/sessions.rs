@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use crate::sim::accounts;
 use crate::sim::clock::{Moment, stamp};
+use crate::sim::collectors::Gatherer;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::permissions;
 use crate::sim::rows::{Call, Family, Method, Property};
@@ -32,6 +33,8 @@ pub enum Scoped {
     Collector(Collector),
     /// A filter of a collector.
     Filter(Filter),
+    /// A collector of events or tasks.
+    Gatherer(Gatherer),
 }
 
 impl Scoped {
@@ -41,6 +44,7 @@ impl Scoped {
             Scoped::View(it) => it.kind,
             Scoped::Collector(_) => "PropertyCollector",
             Scoped::Filter(_) => "PropertyFilter",
+            Scoped::Gatherer(it) => it.kind,
         }
     }
 }
@@ -185,6 +189,8 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
     let refused = "Cannot complete login due to an incorrect user name or password.";
     // unverified: which fault a real host gives to a login over a session that is alive.
     if !known(world, name, password) || !call.session.is_empty() {
+        let text = format!("Cannot login {name}@127.0.0.1");
+        world.event("BadUsernameSessionEvent", name, None, &text);
         return Err(Fault::new("InvalidLogin", refused));
     }
     let root = Ref::new("Folder", "");
@@ -216,12 +222,16 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
     let shown = session.shown();
     world.sessions.logins += 1;
     world.sessions.all.insert(cookie, session);
+    let text = format!("User {name}@127.0.0.1 logged in");
+    world.event("UserLoginSessionEvent", name, None, &text);
     Ok(shown.into())
 }
 
 fn logout(world: &mut World, call: &Call) -> Result<Value> {
     world.sessions.all.remove(call.session);
     world.sessions.logouts += 1;
+    let text = format!("User {}@127.0.0.1 logged out", call.user);
+    world.event("UserLogoutSessionEvent", call.user, None, &text);
     world.touch();
     Ok(Value::Null)
 }

@@ -22,6 +22,11 @@ pub fn auth(world: &mut World, request: &Request) -> Option<Caller> {
     if let Some(session) = world.sessions.used(&held, now, agent) {
         return Some(Caller { user: session.user.clone(), viewer: session.viewer });
     }
+    basic(world, request)
+}
+
+/// Who gives a good name and password in `Authorization: Basic`.
+pub fn basic(world: &World, request: &Request) -> Option<Caller> {
     let (scheme, code) = request.header("authorization")?.split_once(' ')?;
     let text = String::from_utf8(base64::decode(code.trim())?).ok()?;
     let (name, password) = text.split_once(':').filter(|_| scheme.eq_ignore_ascii_case("basic"))?;

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::sim::clock::Moment;
+use crate::sim::custom::Custom;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::files::Files;
 use crate::sim::guests::Guests;
@@ -16,8 +17,10 @@ use crate::sim::history::History;
 use crate::sim::machine::Machine;
 use crate::sim::nfc::Nfc;
 use crate::sim::permissions::Access;
+use crate::sim::rest::Session;
 use crate::sim::rows;
 use crate::sim::sessions::Sessions;
+use crate::sim::tags::Tags;
 use crate::sim::task::Tasks;
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
@@ -64,6 +67,12 @@ pub struct World {
     pub access: Access,
     /// The free licence: every change is refused.
     pub free_licence: bool,
+    /// Custom fields and customization specifications of a vCenter.
+    pub custom: Custom,
+    /// Tags of a vCenter.
+    pub tags: Tags,
+    /// Logins over REST.
+    pub rest: Vec<Session>,
     /// Grows with every change that somebody may wait for.
     pub generation: u64,
     last_number: u64,
@@ -88,6 +97,9 @@ impl World {
             boots: BTreeMap::from([(String::new(), now - 14 * 24 * 3_600_000)]),
             access: Access::default(),
             free_licence: false,
+            custom: Custom::default(),
+            tags: Tags::default(),
+            rest: Vec::new(),
             generation: 1,
             last_number: 0,
         }
