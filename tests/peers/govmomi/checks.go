@@ -102,7 +102,7 @@ func finder(s *server) {
 	must(err, "folder")
 	children, err := folders.Children(ctx)
 	must(err, "children")
-	holds(len(children) >= 12, "children", len(children))
+	holds(len(children) > 2, "children", len(children))
 	found, err := object.NewSearchIndex(s.Client.Client).FindByInventoryPath(ctx, web[0].InventoryPath)
 	must(err, "by path")
 	holds(found != nil, "not found by path", web[0].InventoryPath)
