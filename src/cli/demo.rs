@@ -95,11 +95,13 @@ pub fn simulate(command: &SimulateCommand, choices: &Choices<'_>) -> Result<u8> 
     let mut settings = choices.settings(vcenter)?;
     settings.machines = command.vms;
     settings.version.clone_from(&command.api_version);
-    let service = sim::open(settings)?;
     let listener = TcpListener::bind(command.listen).map_err(|error| {
         Error::new(Kind::Network, format!("cannot listen on {}: {error}", command.listen))
             .hint("Choose another port with --listen, or port 0 for a free one")
     })?;
+    let own = listener.local_addr().ok().filter(|it| !it.ip().is_unspecified());
+    settings.address = own.map(|it| it.to_string());
+    let service = sim::open(settings)?;
     let identity = match command.plain {
         true => None,
         false => Some(Identity::generate(command.listen.ip())?),

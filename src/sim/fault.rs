@@ -3,6 +3,7 @@
 //! Sentences are those that clients know from hosts, because people search for them; where one was
 //! not seen in a public source, the type alone is what counts.
 
+use crate::vim::table::{Type, TypeKind};
 use crate::vim::value::{Object, Ref, Value};
 
 /// The answer of a method that was refused.
@@ -42,6 +43,14 @@ impl Fault {
     /// The name of its type.
     pub fn kind(&self) -> &str {
         self.detail.kind()
+    }
+
+    /// With every field that it must have: those that nobody set say nothing, or name `object`.
+    pub fn completed(mut self, object: &Ref) -> Fault {
+        if let Some(ty) = Type::find(self.detail.kind()) {
+            complete(&mut self.detail, ty, object, 0);
+        }
+        self
     }
 
     /// As data: in a task, a lease, a missing set.
@@ -105,5 +114,56 @@ impl Fault {
         )
         .with("requestedState", requested)
         .with("existingState", existing)
+    }
+}
+
+/// Gives a data object the fields that it lacks; what holds itself ends at some depth.
+fn complete(data: &mut Object, ty: Type, object: &Ref, depth: usize) {
+    for field in ty.fields().filter(|it| !it.optional && !it.array) {
+        if data.get(field.name).is_some() || depth > 3 {
+            continue;
+        }
+        let value = match (field.ty.kind(), field.ty.name()) {
+            (TypeKind::Managed, name) => {
+                let fits = Type::find(&object.kind).is_some_and(|it| it.is_a(field.ty));
+                let kind = if fits { object.kind.to_string() } else { name.to_owned() };
+                Ref::new(kind, object.id.clone()).into()
+            }
+            (TypeKind::Enum, _) => field.ty.values().next().unwrap_or_default().into(),
+            (TypeKind::Data, name) => {
+                let mut inner = Object::new(name);
+                complete(&mut inner, field.ty, object, depth + 1);
+                inner.into()
+            }
+            (_, "boolean") => false.into(),
+            (_, "byte" | "short" | "int" | "long") => 0.into(),
+            (_, "float" | "double") => Value::Float(0.0),
+            (_, "dateTime") => "1970-01-01T00:00:00Z".into(),
+            _ => "".into(),
+        };
+        data.set(field.name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::writer;
+    use crate::vim::table;
+    use crate::vim::version::Version;
+
+    #[test]
+    fn every_fault_of_the_api_can_be_answered_by_a_rule() {
+        let newest = Version::all().last().unwrap();
+        let base = Type::find("MethodFault").unwrap();
+        let object = Ref::new("VirtualMachine", "12");
+        let mut count = 0;
+        for ty in table::types().filter(|it| it.kind() == TypeKind::Data && it.is_a(base)) {
+            let fault = Fault::new(ty.name(), "told to").completed(&object);
+            let text = writer::fault(&fault, newest);
+            assert!(text.contains(&format!("<{}Fault ", ty.name())), "{text}");
+            count += 1;
+        }
+        assert!(count > 500, "{count}");
     }
 }

@@ -3,13 +3,14 @@
 use crate::sim::disks;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::guests;
+use crate::sim::host;
 use crate::sim::inventory;
 use crate::sim::lifecycle;
 use crate::sim::machine::{Machine, Power, number_in};
 use crate::sim::rows::{Call, Family, Method};
 use crate::sim::task::Plan;
 use crate::sim::world::World;
-use crate::vim::value::Value;
+use crate::vim::value::{Ref, Value};
 
 /// Milliseconds that a guest takes to shut down.
 const SHUTDOWN: i64 = 2000;
@@ -79,9 +80,18 @@ fn change(
     )
 }
 
-/// Refuses a machine whose disks are gone, or in use by another one that runs.
+/// Refuses a machine on a host in maintenance mode, or whose disks are gone, or in use by another
+/// one that runs.
 fn may_start(world: &World, id: &str) -> Result<()> {
-    let Some(machine) = world.machine(id).filter(|it| !it.shared) else { return Ok(()) };
+    let Some(machine) = world.machine(id) else { return Ok(()) };
+    if host::in_maintenance(world, &machine.host) {
+        let text = "The operation is not allowed in the current state of the host.";
+        let at = Ref::new("HostSystem", machine.host.clone());
+        return Err(Fault::new("InvalidHostState", text).with("host", at));
+    }
+    if machine.shared {
+        return Ok(());
+    }
     for path in disks::disk_files(machine).keys() {
         // unverified: the faults; a host wraps them into its own words.
         disks::must_exist(world, path)?;

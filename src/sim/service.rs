@@ -147,8 +147,8 @@ impl Simulator {
             Call { this: &this, method, args: &asked.args, session, user: &user, version };
         for effect in self.ruled(&world, &call) {
             match effect {
-                Effect::Fault(fault) => return Err(fault),
-                Effect::InTask(fault) => world.doom = Some(fault),
+                Effect::Fault(fault) => return Err(fault.completed(call.this)),
+                Effect::InTask(fault) => world.doom = Some(fault.completed(call.this)),
                 Effect::Expire => {
                     world.sessions.all.remove(cookie);
                     (call.session, call.user) = ("", "");
@@ -315,16 +315,16 @@ fn allowed(world: &World, call: &Call, privilege: &str, viewer: bool) -> Result<
     if call.user.is_empty() && !anonymous {
         return Err(Fault::not_authenticated(call.this, "System.View"));
     }
-    let system = privilege.is_empty() || privilege.starts_with("System.");
-    let changes = !(system && reads(call.method));
-    let granted = |privilege: &str| {
-        !privilege.is_empty() && permissions::granted(world, call.user, call.this, privilege)
+    let changes = changes(&call.this.kind, call.method, privilege);
+    let needed = match privilege.is_empty() || privilege.starts_with("System.") {
+        true => usual(&call.this.kind, call.method),
+        false => privilege,
     };
-    if viewer && changes && (system || !granted(privilege)) {
+    if viewer && changes && !permissions::granted(world, call.user, call.this, needed) {
         let held = world.reference(&call.this.id).unwrap_or_else(|| call.this.clone());
         return Err(Fault::new("NoPermission", "Permission to perform this operation was denied.")
             .with("object", held)
-            .with("privilegeId", if system { "System.Modify" } else { privilege }));
+            .with("privilegeId", needed));
     }
     // A new licence must find its way in.
     if world.free_licence && changes && !asks(call.method) && call.this.kind != "LicenseManager" {
@@ -340,34 +340,50 @@ fn open(call: &Call) -> bool {
     matches!(&*call.this.kind, "ServiceInstance" | "SessionManager")
 }
 
-/// The schema marks some methods that change things as if everybody might call them.
-fn reads(method: &str) -> bool {
-    const CHANGES: &[&str] = &[
-        "AcknowledgeAlarm",
-        "Add",
-        "ApplyRecommendation",
-        "CancelRecommendation",
-        "Copy",
-        "CreateAlarm",
-        "Delete",
-        "DestroyChildren",
-        "Destroy_Task",
-        "Extend",
-        "LogUserEvent",
-        "Move",
-        "Remove",
-        "ResetEntity",
-        "Set",
-        "Update",
-        "setCustomValue",
+/// Whether a method changes more than its own session. The schema marks many that do as if everybody
+/// might call them: what they need depends on what they are told.
+fn changes(kind: &str, method: &str, privilege: &str) -> bool {
+    const OWN: &[&str] = &[
+        "PropertyCollector",
+        "PropertyFilter",
+        "ContainerView",
+        "ListView",
+        "EventHistoryCollector",
+        "TaskHistoryCollector",
+        "SessionManager",
+        // Whoever has a lease was allowed to.
+        "HttpNfcLease",
     ];
-    // A page's size is the caller's own affair.
-    method == "SetCollectorPageSize" || !CHANGES.iter().any(|it| method.starts_with(it))
+    const VERBS: &[&str] =
+        &["Add", "Apply", "Cancel", "Delete", "Move", "Remove", "ResetEntity", "Set", "Update"];
+    match privilege {
+        "" => kind.starts_with("Guest") || !(OWN.contains(&kind) || asks(method)),
+        _ if !privilege.starts_with("System.") => true,
+        _ if OWN.contains(&kind) => false,
+        _ => method.ends_with("_Task") || VERBS.iter().any(|it| method.starts_with(it)),
+    }
 }
 
-/// Methods that need a privilege and change nothing.
+/// The privilege that a change needs where the schema names none.
+fn usual(kind: &str, method: &str) -> &'static str {
+    match (kind, method) {
+        ("VirtualMachine", "Rename_Task") => "VirtualMachine.Config.Rename",
+        ("VirtualMachine", "ReconfigVM_Task") => "VirtualMachine.Config.Settings",
+        ("VirtualMachine", "Destroy_Task") => "VirtualMachine.Inventory.Delete",
+        ("VirtualMachine", "CloneVM_Task") => "VirtualMachine.Provisioning.Clone",
+        ("VirtualMachine", "AcquireTicket") => "VirtualMachine.Interact.ConsoleInteract",
+        ("Task", _) => "Global.CancelTask",
+        ("FileManager" | "VirtualDiskManager", _) => "Datastore.FileManagement",
+        _ if kind.starts_with("Guest") => "VirtualMachine.GuestOperations.Modify",
+        _ => "System.Modify",
+    }
+}
+
+/// Methods that change nothing, whatever they need.
 fn asks(method: &str) -> bool {
-    ["Query", "Retrieve", "Fetch", "Check", "Find"].iter().any(|it| method.starts_with(it))
+    const VERBS: &[&str] =
+        &["Are", "Check", "Estimate", "Fetch", "Find", "Is", "List", "Query", "Read", "Retrieve"];
+    VERBS.iter().any(|it| method.starts_with(it))
 }
 
 /// What is said of a method that has no row.

@@ -34,6 +34,9 @@ pub struct Settings {
     pub clock: Option<String>,
     /// A file that keeps the state.
     pub state: Option<PathBuf>,
+    /// Where it listens, such as `127.0.0.1:8443`: a vCenter names it in the addresses of disks, where
+    /// a real one names the host.
+    pub address: Option<String>,
 }
 
 /// A simulated server; what was chosen wrongly is an error at once.
@@ -58,12 +61,15 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Service>> {
     };
     let start =
         Start { vcenter: settings.vcenter, machines: settings.machines, version, now: clock.now() };
-    Ok(Arc::new(Lazy { start, begun: OnceLock::new(), parts: Mutex::new(Some((clock, rules))) }))
+    let address = settings.address.unwrap_or_default();
+    let parts = Mutex::new(Some((clock, rules)));
+    Ok(Arc::new(Lazy { start, address, begun: OnceLock::new(), parts }))
 }
 
 /// A server whose world is made when it is first needed.
 struct Lazy {
     start: Start,
+    address: String,
     begun: OnceLock<Option<Simulator>>,
     parts: Mutex<Option<(Clock, Rules)>>,
 }
@@ -74,7 +80,10 @@ impl Lazy {
             let parts = self.parts.lock().unwrap_or_else(|broken| broken.into_inner()).take();
             let (clock, rules) = parts?;
             match inventory::world(&self.start) {
-                Ok(world) => Some(Simulator::new(world, clock, rules)),
+                Ok(mut world) => {
+                    world.nfc.host.clone_from(&self.address);
+                    Some(Simulator::new(world, clock, rules))
+                }
                 Err(error) => {
                     log::error!("the simulated inventory is wrong: {error}");
                     None
