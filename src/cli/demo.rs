@@ -52,7 +52,14 @@ fn read(path: &Path) -> Result<String> {
 pub fn servers(config: &Config, choices: &Choices<'_>) -> Result<Vec<Server>> {
     let mut all = Vec::new();
     for (name, kind, vcenter) in [("esxi01", "esxi", false), ("vcenter01", "vcenter", true)] {
-        let service = sim::open(choices.settings(vcenter)?)?;
+        let mut settings = choices.settings(vcenter)?;
+        if let (true, Some(path)) = (vcenter, &settings.state) {
+            // The two worlds have nothing in common but their names' beginning.
+            let mut name = path.clone().into_os_string();
+            name.push("-vcenter");
+            settings.state = Some(name.into());
+        }
+        let service = sim::open(settings)?;
         all.push(crate::app::simulated(name, kind, service, config));
     }
     Ok(all)

@@ -43,6 +43,13 @@ impl Clock {
         self.now()
     }
 
+    /// Puts a jumping clock to a time; 0 leaves it.
+    pub fn set(&mut self, moment: Moment) {
+        if self.jumping && moment > 0 {
+            self.base = moment - TICK;
+        }
+    }
+
     /// The time.
     pub fn now(&self) -> Moment {
         match self.jumping {

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex};
 use crate::sim::files::File;
 use crate::sim::guests;
 use crate::sim::guests::Shared;
+use crate::sim::journal::Journal;
 use crate::sim::line::{Guest, Line, Settings};
 use crate::sim::machine::{Machine, Power};
+use crate::sim::replay;
 use crate::sim::service::Simulator;
 use crate::sim::telnet::Identity;
 use crate::sim::world::World;
@@ -49,11 +51,16 @@ struct Port {
 /// The machine's end of a line.
 struct End {
     inside: Shared,
+    machine: u64,
     key: i64,
+    journal: Option<Arc<Journal>>,
 }
 
 impl Guest for End {
     fn typed(&self, bytes: &[u8]) -> Vec<u8> {
+        if let Some(journal) = &self.journal {
+            replay::keep_typed(journal, self.machine, self.key, bytes);
+        }
         guests::locked(&self.inside).typed(self.key, bytes)
     }
 
@@ -170,9 +177,10 @@ impl Port {
     /// The machine's end and what the line is to be like.
     fn new(
         world: &mut World,
-        key: i64,
+        (number, key): (u64, i64),
         machine: String,
         backing: Object,
+        journal: Option<&Arc<Journal>>,
     ) -> Option<(Port, Settings)> {
         let inside = guests::inside(world, &machine).ok()?;
         let it = world.machine(&machine)?;
@@ -190,7 +198,7 @@ impl Port {
             identity,
             listen: world.guests.listen?,
         };
-        let end = Arc::new(End { inside, key });
+        let end = Arc::new(End { inside, machine: number, key, journal: journal.cloned() });
         Some((Port { machine, backing, end, line: None, status: "" }, settings))
     }
 
@@ -231,7 +239,7 @@ pub fn tend(simulator: &Simulator) {
             gone.extend(over.iter().filter_map(|it| open.all.remove(it)));
             wanted.retain(|place, _| !open.all.contains_key(place));
             for (place, (machine, backing)) in wanted {
-                let made = Port::new(&mut world, place.1, machine, backing);
+                let made = Port::new(&mut world, place, machine, backing, simulator.journal());
                 fresh.extend(made.map(|(port, settings)| (place, port, settings)));
             }
         }

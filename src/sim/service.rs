@@ -5,19 +5,20 @@
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use crate::sim::clock::{Clock, Moment};
 use crate::sim::fault::{Fault, Result};
 use crate::sim::http::{Answer, Body, Broken, Request, Service};
+use crate::sim::journal::Journal;
 use crate::sim::routes::Handler;
 use crate::sim::rows::Call;
 use crate::sim::rules::{Effect, Rules, Seen};
 use crate::sim::serial;
 use crate::sim::serial::Lines;
 use crate::sim::world::World;
-use crate::sim::{permissions, reader, routes, rows, watch, writer};
+use crate::sim::{permissions, reader, replay, routes, rows, watch, writer};
 use crate::vim::table;
 use crate::vim::value::Value;
 use crate::vim::version::Version;
@@ -40,6 +41,7 @@ pub struct Simulator {
     stopping: AtomicBool,
     /// Serial ports that are open.
     pub lines: Lines,
+    journal: OnceLock<Arc<Journal>>,
 }
 
 /// What makes trouble on purpose, and what was asked.
@@ -68,6 +70,7 @@ impl Simulator {
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
             lines: Lines::default(),
+            journal: OnceLock::new(),
         }
     }
 
@@ -81,6 +84,31 @@ impl Simulator {
 
     fn clock(&self) -> MutexGuard<'_, Clock> {
         self.clock.lock().unwrap_or_else(|broken| broken.into_inner())
+    }
+
+    /// Where changes are kept.
+    pub fn journal(&self) -> Option<&Arc<Journal>> {
+        self.journal.get()
+    }
+
+    /// Keeps changes from now on.
+    pub fn keep_in(&self, journal: Arc<Journal>) {
+        let _ = self.journal.set(journal);
+    }
+
+    /// Sets a clock that jumps; 0 leaves it.
+    pub fn at(&self, moment: Moment) {
+        self.clock().set(moment);
+    }
+
+    /// Goes on by another clock, with these rules, and with nothing counted yet.
+    pub fn go_on(&self, clock: Clock, rules: Rules) {
+        *self.clock() = clock;
+        *self.trial() = Trial { rules, counts: BTreeMap::new() };
+    }
+
+    fn trial(&self) -> MutexGuard<'_, Trial> {
+        self.trial.lock().unwrap_or_else(|broken| broken.into_inner())
     }
 
     /// Wakes everybody who waits for a change.
@@ -145,7 +173,9 @@ impl Simulator {
         done.method = Some(declared);
         let mut call =
             Call { this: &this, method, args: &asked.args, session, user: &user, version };
-        for effect in self.ruled(&world, &call) {
+        let effects = self.ruled(&world, &call);
+        let journal = self.journal().filter(|_| effects.is_empty());
+        for effect in effects {
             match effect {
                 Effect::Fault(fault) => return Err(fault.completed(call.this)),
                 Effect::InTask(fault) => world.doom = Some(fault.completed(call.this)),
@@ -175,6 +205,11 @@ impl Simulator {
             return self.wait(world, &call);
         }
         let outcome = (row.run)(&mut world, &call);
+        if let (Some(journal), Ok(_)) = (journal, &outcome)
+            && (this.kind == "HttpNfcLease" || changes(&this.kind, method, declared.privilege()))
+        {
+            replay::keep_call(journal, &world, call.user, text, version.name());
+        }
         done.fresh = world.sessions.fresh.take();
         world.doom = None;
         drop(world);
@@ -186,7 +221,7 @@ impl Simulator {
     fn ruled(&self, world: &World, call: &Call) -> Vec<Effect> {
         let name = world.name(&call.this.id).unwrap_or_default();
         let seen = Seen { path: "/sdk", method: call.method, object: (&call.this.id, name) };
-        let mut trial = self.trial.lock().unwrap_or_else(|broken| broken.into_inner());
+        let mut trial = self.trial();
         *trial.counts.entry(call.method).or_default() += 1;
         trial.rules.effects(&seen)
     }
@@ -195,10 +230,7 @@ impl Simulator {
     fn routed(&self, handler: Handler, request: &mut Request) -> Answer {
         let path = request.path().to_owned();
         let seen = Seen { path: &path, method: "", object: ("", "") };
-        let effects = {
-            let mut trial = self.trial.lock().unwrap_or_else(|broken| broken.into_inner());
-            trial.rules.effects(&seen)
-        };
+        let effects = self.trial().rules.effects(&seen);
         let (mut cut, mut room) = (None, None);
         for effect in effects {
             match effect {
@@ -210,7 +242,7 @@ impl Simulator {
             }
         }
         let mut answer = match room {
-            None => handler(self, request),
+            None => replay::watched(self, handler, request),
             Some(bytes) => {
                 let mut body = (&mut request.body).take(bytes).chain(Broken);
                 let (method, target, headers) = (request.method, request.target, request.headers);
@@ -230,7 +262,7 @@ impl Simulator {
 
     /// How often each method was called.
     pub fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.trial.lock().unwrap_or_else(|broken| broken.into_inner()).counts.clone()
+        self.trial().counts.clone()
     }
 
     /// Looks until there is something to tell or the client's patience is over.

@@ -80,13 +80,14 @@ pub struct Sessions {
     /// The cookie that the present call hands out.
     pub fresh: Option<String>,
     made: u64,
+    scoped: u64,
 }
 
 impl Default for Sessions {
     fn default() -> Sessions {
         let all = BTreeMap::new();
         let (limit, idle) = (500, 30 * 60 * 1000);
-        Sessions { all, limit, idle, logins: 0, logouts: 0, fresh: None, made: 0 }
+        Sessions { all, limit, idle, logins: 0, logouts: 0, fresh: None, made: 0, scoped: 0 }
     }
 }
 
@@ -125,6 +126,21 @@ impl Sessions {
 }
 
 impl Session {
+    fn new(world: &World, user: &str, viewer: bool) -> Session {
+        let number = world.sessions.made;
+        let collector = (own_collector(world).to_owned(), Scoped::Collector(Collector::default()));
+        Session {
+            key: format!("52{number:06x}-0000-4000-8000-{number:012x}"),
+            user: user.to_owned(),
+            viewer,
+            login: world.now,
+            last: world.now,
+            calls: 1,
+            agent: String::new(),
+            scoped: BTreeMap::from([collector]),
+        }
+    }
+
     fn shown(&self) -> Object {
         Object::new("UserSession")
             .with("key", self.key.as_str())
@@ -142,6 +158,14 @@ impl Session {
 }
 
 impl World {
+    /// A session of this user under a cookie of the caller's choice.
+    pub fn stand_in(&mut self, cookie: &str, user: &str) {
+        if self.sessions.all.get(cookie).is_none_or(|it| it.user != user) {
+            let session = Session::new(self, user, only_looks(self, user));
+            self.sessions.all.insert(cookie.to_owned(), session);
+        }
+    }
+
     /// The session of a call.
     pub fn session(&mut self, call: &Call) -> Result<&mut Session> {
         let gone = || Fault::not_authenticated(call.this, "System.View");
@@ -150,7 +174,9 @@ impl World {
 
     /// Gives a session a new object; answers its reference.
     pub fn keep(&mut self, call: &Call, scoped: Scoped) -> Result<Value> {
-        let number = self.number();
+        // Not of the world's numbers: what somebody looks at must not change the ids of what is made.
+        self.sessions.scoped += 1;
+        let number = self.sessions.scoped;
         let session = self.session(call)?;
         if session.scoped.len() >= MOST_SCOPED {
             let text = "The session has too many views, filters and collectors.";
@@ -205,20 +231,7 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
     if world.sessions.all.len() >= world.sessions.limit {
         return Err(Fault::overload());
     }
-    let number = world.sessions.made;
-    let session = Session {
-        key: format!("52{number:06x}-0000-4000-8000-{number:012x}"),
-        user: name.to_owned(),
-        viewer,
-        login: world.now,
-        last: world.now,
-        calls: 1,
-        agent: String::new(),
-        scoped: BTreeMap::from([(
-            own_collector(world).to_owned(),
-            Scoped::Collector(Collector::default()),
-        )]),
-    };
+    let session = Session::new(world, name, viewer);
     let shown = session.shown();
     world.sessions.logins += 1;
     world.sessions.all.insert(cookie, session);

@@ -10,6 +10,8 @@ use crate::sim::clock::{self, Clock};
 use crate::sim::http::{Answer, Request, Service};
 use crate::sim::inventory;
 use crate::sim::inventory::Start;
+use crate::sim::journal::{Change, Journal, Origin};
+use crate::sim::replay::latest;
 use crate::sim::rules::Rules;
 use crate::sim::service::{Simulator, refuse};
 use crate::vim::version::Version;
@@ -59,11 +61,24 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Service>> {
             Error::usage(format!("`{text}` is no time")).hint("Write it like 2026-01-15T08:00:00Z")
         })?),
     };
-    let start =
+    let mut start =
         Start { vcenter: settings.vcenter, machines: settings.machines, version, now: clock.now() };
+    let origin = Origin { start: start.now, vcenter: start.vcenter, machines: start.machines };
+    let kept = settings.state.as_deref().map(|path| Journal::open(path, origin)).transpose()?;
+    let past = kept.map(|(journal, origin, changes)| {
+        (start.now, start.machines) = (origin.start, origin.machines);
+        (journal, changes)
+    });
     let address = settings.address.unwrap_or_default();
-    let parts = Mutex::new(Some((clock, rules)));
+    let parts = Mutex::new(Some(Parts { clock, rules, past }));
     Ok(Arc::new(Lazy { start, address, begun: OnceLock::new(), parts }))
+}
+
+/// What is used up when the world is made.
+struct Parts {
+    clock: Clock,
+    rules: Rules,
+    past: Option<(Journal, Vec<Change>)>,
 }
 
 /// A server whose world is made when it is first needed.
@@ -71,19 +86,15 @@ struct Lazy {
     start: Start,
     address: String,
     begun: OnceLock<Option<Simulator>>,
-    parts: Mutex<Option<(Clock, Rules)>>,
+    parts: Mutex<Option<Parts>>,
 }
 
 impl Lazy {
     fn simulator(&self) -> Option<&Simulator> {
         let begin = || {
             let parts = self.parts.lock().unwrap_or_else(|broken| broken.into_inner()).take();
-            let (clock, rules) = parts?;
-            match inventory::world(&self.start) {
-                Ok(mut world) => {
-                    world.nfc.host.clone_from(&self.address);
-                    Some(Simulator::new(world, clock, rules))
-                }
+            match self.begin(parts?) {
+                Ok(simulator) => Some(simulator),
                 Err(error) => {
                     log::error!("the simulated inventory is wrong: {error}");
                     None
@@ -91,6 +102,19 @@ impl Lazy {
             }
         };
         self.begun.get_or_init(begin).as_ref()
+    }
+
+    fn begin(&self, parts: Parts) -> Result<Simulator> {
+        let mut world = inventory::world(&self.start)?;
+        world.nfc.host.clone_from(&self.address);
+        let Some((journal, changes)) = parts.past else {
+            return Ok(Simulator::new(world, parts.clock, parts.rules));
+        };
+        let mut clock = parts.clock;
+        clock.set(latest(&changes).max(clock.now()));
+        let simulator = Simulator::new(world, Clock::jumping(self.start.now), Rules::default());
+        simulator.replay(changes, clock, parts.rules, journal);
+        Ok(simulator)
     }
 }
 
