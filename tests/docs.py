@@ -12,6 +12,8 @@ run literally:
 - `ssh` and `scp` are given `-F` with the sandbox's configuration, since they do not heed HOME;
 - the first `check` has to fail and show the host's fingerprint, which then goes into the env file, as
   the text below the block says; then it has to pass;
+- `cargo run -- demo` is BINARY's demo on a terminal of its own, where Enter is pressed to its end;
+- `jumpvisor simulate` has to print its address and fingerprint, answer, and end when it is told to;
 - lines of ELSEWHERE are run by .ci/run, packaging/build and tests/run: it is held that those have them;
 - a block after `<!-- not run: reason -->` is left out and listed. The set-up commands among them are
   run from `--` on, which is what an MCP client would do, and have to answer.
@@ -23,6 +25,7 @@ import contextlib
 import json
 import os
 import pathlib
+import pty
 import pwd
 import re
 import shlex
@@ -206,16 +209,62 @@ def fingerprint(sandbox, where, command, status, said):
     check(f"{where}: {command}: passes with ESXI_FINGERPRINT", done.returncode == 0, done.stdout)
 
 
+def tour(sandbox, where, command):
+    """The guided tour, with somebody who presses Enter."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(sandbox.work)
+        os.execve(sandbox.root / "bin/jumpvisor", ["jumpvisor", *command.split(" -- ")[1].split()], sandbox.environment)
+    said = b""
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 4096):
+            said += piece
+            if said.endswith((b"q ends)\r\n", b"q ends)")):
+                os.write(terminal, b"\n")
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    text = said.decode(errors="replace")
+    steps = re.findall(r"\[(\d+)/(\d+)\]", text)
+    good = status == 0 and len(steps) > 5 and steps[-1][0] == steps[-1][1] and "mcpServers" in text
+    check(f"{where}: {command}: a tour to its end on a terminal", good, f"status {status}: {text}")
+
+
+def simulate(sandbox, where, command):
+    """A simulated server: its first two lines, an answer, and its end."""
+    with subprocess.Popen(
+        ["bash", "-c", "exec " + command], cwd=sandbox.work, env=sandbox.environment, text=True, stdout=subprocess.PIPE
+    ) as server:
+        address, second = server.stdout.readline().strip(), server.stdout.readline().strip()
+        shown = FINGERPRINT.search(second)
+        kind = "VCENTER" if "vcenter" in command else "ESXI"
+        word = "PASSWORD" if kind == "VCENTER" else "PASS"
+        ours = {f"{kind}_HOST": address, f"{kind}_USER": "root", f"{kind}_{word}": "secret", f"{kind}_FINGERPRINT": shown[0] if shown else ""}
+        # The working directory has an env file for another server by now.
+        done = subprocess.run(
+            [sandbox.root / "bin/jumpvisor", "call", "list_vms", "limit=1"], cwd=sandbox.root, text=True,
+            env={**sandbox.environment, **ours}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        server.terminate()
+        ended = server.wait(10)
+    good = address.startswith("https://127.0.0.1:") and done.returncode == 0 and "1 to 1 of" in done.stdout and ended == 0
+    check(f"{where}: {command}", good, f"{address} {second} {done.stdout} {ended}")
+
+
 def run_file(sandbox, path):
     first_check = True
     for start, lines, skip in blocks(path):
         if skip:
             print(f"skip  {path.name}:{start}: {len(lines)} lines: {skip}", flush=True)
             continue
-        shown = []
+        shown, later = [], []
         for number, command in commands(start, lines):
-            if command.startswith(ELSEWHERE):
-                elsewhere(f"{path.name}:{number}", command)
+            where = f"{path.name}:{number}"
+            if command.startswith("cargo run -- "):
+                tour(sandbox, where, command)
+            elif command.startswith(ELSEWHERE):
+                elsewhere(where, command)
+            elif command.startswith("jumpvisor simulate"):
+                later.append((where, command))
             else:
                 shown.append((number, command))
         for (number, command), (status, said) in zip(shown, sandbox.run_block([it for _, it in shown])):
@@ -225,6 +274,8 @@ def run_file(sandbox, path):
                 fingerprint(sandbox, where, command, status, said)
             else:
                 check(f"{where}: {line}", status == 0, f"status {status}: {said}")
+        for where, command in later:
+            simulate(sandbox, where, command)
 
 
 def mcp(sandbox, command):
