@@ -64,7 +64,7 @@ pub fn run(gate: Arc<Gate>) -> Result<u8> {
         for line in answer(&gate, step)?.lines() {
             print::line(&format!("    {line}"))?;
         }
-        if !go_on() {
+        if at + 1 < STEPS.len() && !go_on() {
             break;
         }
     }

@@ -86,12 +86,13 @@ impl Journal {
         let mut file = options.open(path).map_err(unable)?;
         let mut text = String::new();
         (&mut file).take(MOST * 2).read_to_string(&mut text).map_err(unable)?;
-        let Some((head, rest)) = text.split_once('\n') else {
-            file.set_len(0).map_err(unable)?;
+        if text.is_empty() {
             file.write_all(head(origin).as_bytes()).map_err(unable)?;
             return Ok((Journal { file: Mutex::new(Some(file)) }, origin, Vec::new()));
-        };
-        let known = read_head(head).ok_or_else(|| wrong("was not written by this program"))?;
+        }
+        let parts = text.split_once('\n');
+        let read = parts.and_then(|(head, rest)| Some((head, rest, read_head(head)?)));
+        let (head, rest, known) = read.ok_or_else(|| wrong("was not written by this program"))?;
         if known.vcenter != origin.vcenter {
             let kind = |vcenter| if vcenter { "a vCenter" } else { "an ESXi host" };
             let why = format!("is of {}, not of {}", kind(known.vcenter), kind(origin.vcenter));
