@@ -10,6 +10,7 @@
 //!  tools          tools/esxi           one row a tool, one gate; what only vSphere has
 //!  hv                                  the words that all hypervisors share
 //!  vsphere                             SOAP client of ESXi and vCenter
+//!  sim                                 simulated servers: the other end of the wire
 //!  vim                                 the vSphere API's schema, and values
 //!  web                                 HTTP exchange, TLS trust
 //!  audit  metrics  text  error         pure helpers
@@ -20,6 +21,13 @@
 //! ```text
 //!  bytes ─► mcp::rpc ─► mcp::server ─► tools::run ─► handler ─► hv trait ─► vsphere ─► web ─► host
 //!  bytes ◄─ mcp::rpc ◄─ Shown ◄─────── tools::run ◄─ Reply|Error ◄─ model ◄─ vim values ◄──── answer
+//! ```
+//!
+//! With `--demo` the arrow at the end leads to `sim` in the same process:
+//!
+//! ```text
+//!  request ─► sim::service ─► sim::reader ─► sim::rules ─► sim::rows ─► one family's function
+//!  answer  ◄─ sim::writer ◄── value or fault ◄─────────── sim::world (one lock), sim::task
 //! ```
 //!
 //! The command line enters at `tools::run` as well. Nobody calls up: progress and cancelling go
