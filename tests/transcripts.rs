@@ -1,11 +1,14 @@
 //! Transcripts: what goes over standard input and output, line by line, with the real program.
 //!
 //! `tests/cases/*.txt`: `> line` is sent, `< line` must come back; what is volatile is hidden as
-//! `common/volatile.rs` says. A file begins with `# server: none`, `esx` or `vpx` and flags of the
-//! public simulator; `# flags:` and `# env:` are for jumpvisor; other `#` lines are for people.
+//! `common/volatile.rs` says. A file begins with `# server: none`, with `demo` (the simulated
+//! servers of the program itself at a fixed time; `demo now` at this computer's), or with `esx` or
+//! `vpx` and flags of the public simulator. `# flags:` and `# env:` are for jumpvisor, `# faults:`
+//! is a list of rules for what goes wrong in the demo; other `#` lines are for people.
 //! `! lose sessions` and `! forget counts` are done to the simulator, `! count METHOD` asks it,
-//! `! bytes HEX` and `! long NUMBER` send a line that is no text, or too much of it, `! end` ends
-//! the input. UPDATE=1 writes the answers into the files: read the difference before a commit.
+//! `! bytes HEX` and `! long NUMBER` send a line that is no text, or too much of it, `! send LINE`
+//! waits for no answer, `! until TEXT` for a line with that text, `! end` ends the input. UPDATE=1
+//! writes the answers into the files: read the difference before a commit.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
@@ -30,19 +33,20 @@ use crate::volatile::Volatile;
 
 const CASES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cases");
 
-/// Tools that the public simulator cannot play the good way, and why.
-const ONLY_BAD: &[(&str, &str)] = &[
-    ("reboot_guest", "it has no RebootGuest"),
-    ("rename_snapshot", "it has no RenameSnapshot"),
-    ("standby_guest", "it has no StandbyGuest"),
-];
+/// Where the clock of the demo starts, so that its answers need no masks.
+const CLOCK: &str = "2026-01-15T08:00:00Z";
 
 /// How long an answer may take.
 const SOON: Duration = Duration::from_secs(30);
 
-fn cases() -> Vec<PathBuf> {
+/// The cases against the demo, or all others, which need the public simulator.
+fn cases(demo: bool) -> Vec<PathBuf> {
     let files = std::fs::read_dir(CASES).expect("no tests/cases").map(|it| it.unwrap().path());
-    let mut files: Vec<PathBuf> = files.filter(|it| it.extension().is_some()).collect();
+    let of_demo = |file: &PathBuf| {
+        std::fs::read_to_string(file).is_ok_and(|it| it.starts_with("# server: demo"))
+    };
+    let mut files: Vec<PathBuf> =
+        files.filter(|it| it.extension().is_some() && of_demo(it) == demo).collect();
     files.sort();
     assert!(files.len() > 5, "tests/cases holds almost nothing");
     files
@@ -57,6 +61,8 @@ struct Session {
     simulator: Option<Simulator>,
     volatile: Volatile,
     syncs: usize,
+    /// How many reports of progress each token had.
+    reports: BTreeMap<String, usize>,
 }
 
 impl Session {
@@ -69,8 +75,10 @@ impl Session {
         let server = heads("server").concat();
         let words: Vec<&str> = server.split_whitespace().collect();
         let (model, rest) =
-            words.split_first().expect("the first line is `# server: none|esx|vpx`");
-        let simulator = (*model != "none").then(|| Simulator::start(model, rest));
+            words.split_first().expect("the first line is `# server: none|demo|esx|vpx`");
+        let demo = *model == "demo";
+        let fixed = demo && rest.is_empty();
+        let simulator = (*model != "none" && !demo).then(|| Simulator::start(model, rest));
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("transcripts").join(name);
         std::fs::create_dir_all(&folder).unwrap();
         let errors = folder.join("stderr");
@@ -80,6 +88,17 @@ impl Session {
         let mut command = Command::new(env!("CARGO_BIN_EXE_jumpvisor"));
         command.env_clear().current_dir(&folder).arg("--config").arg(&settings);
         command.args(heads("flags").iter().flat_map(|it| it.split_whitespace()));
+        if demo {
+            command.arg("--demo");
+        }
+        if fixed {
+            command.args(["--clock", CLOCK]);
+        }
+        let faults = heads("faults").concat();
+        if !faults.is_empty() {
+            std::fs::write(folder.join("faults"), faults).unwrap();
+            command.args(["--faults", "faults"]);
+        }
         if let Some(simulator) = &simulator {
             let (prefix, pass) = match *model {
                 "esx" => ("ESXI", "ESXI_PASS"),
@@ -107,8 +126,8 @@ impl Session {
                 }
             }
         });
-        let (volatile, syncs) = (Volatile::default(), 0);
-        Session { process, input, output, errors, simulator, volatile, syncs }
+        let (volatile, syncs, reports) = (Volatile::new(fixed), 0, BTreeMap::new());
+        Session { process, input, output, errors, simulator, volatile, syncs, reports }
     }
 
     fn send(&mut self, line: &[u8]) -> Result<(), String> {
@@ -133,11 +152,26 @@ impl Session {
             let Ok(Value::Object(message)) = json::parse(&line) else {
                 return Err(format!("not a message: {line}"));
             };
-            lines.push(line);
+            if self.is_steady(&message) {
+                lines.push(line);
+            }
             if last(&message) {
                 return Ok(lines);
             }
         }
+    }
+
+    /// False for what comes or not, as fast as this computer is: reports of progress from the third
+    /// on, or from the second on where the clock does not jump.
+    fn is_steady(&mut self, message: &Object) -> bool {
+        if json::get_text(message, "method") != Some("notifications/progress") {
+            return true;
+        }
+        let params = json::get_object(message, "params");
+        let token = params.and_then(|it| it.get("progressToken")).map(json::write);
+        let count = self.reports.entry(token.unwrap_or_default()).or_default();
+        *count += 1;
+        *count <= if self.volatile.is_fixed() { 2 } else { 1 }
     }
 
     /// Sends a line; what is said to it.
@@ -169,8 +203,8 @@ impl Session {
         let (verb, object) = directive.split_once(' ').unwrap_or((directive, ""));
         let simulator = self.simulator.as_ref().ok_or("there is no simulator");
         match (verb, object) {
-            ("lose", "sessions") => simulator?.control("DELETE", "/sessions"),
-            ("forget", "counts") => simulator?.control("DELETE", "/count"),
+            ("lose", "sessions") => drop(simulator?.control("DELETE", "/sessions")),
+            ("forget", "counts") => drop(simulator?.control("DELETE", "/count")),
             ("count", method) => return Ok(vec![simulator?.count(method).to_string()]),
             ("bytes", hex) => {
                 let byte = |it: &str| u8::from_str_radix(it, 16).map_err(|bad| bad.to_string());
@@ -180,6 +214,14 @@ impl Session {
             ("long", number) => {
                 let number = number.parse().map_err(|_| "`! long NUMBER`")?;
                 return self.exchange(&vec![b' '; number]);
+            }
+            ("send", line) => {
+                let line = self.volatile.show(line);
+                self.send(line.as_bytes())?;
+            }
+            ("until", text) => {
+                let wanted = |it: &Object| json::write_object(it).contains(text);
+                return self.until(wanted);
             }
             ("end", "") => {
                 self.input = None;
@@ -253,9 +295,9 @@ fn judge(file: &Path) -> Option<String> {
     })
 }
 
-#[test]
-fn every_case_goes_as_written() {
-    let (queue, failures) = (Mutex::new(cases()), Mutex::new(Vec::new()));
+/// Runs cases side by side; all that is wrong.
+fn judge_all(files: Vec<PathBuf>) {
+    let (queue, failures) = (Mutex::new(files), Mutex::new(Vec::new()));
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
@@ -273,20 +315,33 @@ fn every_case_goes_as_written() {
     assert!(failures.is_empty(), "\n{failures}\n(UPDATE=1 writes what came)");
 }
 
-/// For each tool that is called: whether once it went well, and whether once it failed. A dry run
-/// that goes well says nothing of the deed.
+#[test]
+fn every_case_goes_as_written() {
+    judge_all(cases(false));
+}
+
+#[test]
+fn every_case_of_the_demo_goes_as_written() {
+    judge_all(cases(true));
+}
+
+/// For each tool that is called on the demo: whether once it went well, and whether once it
+/// failed. A dry run that goes well says nothing of the deed.
 fn calls() -> BTreeMap<String, (bool, bool)> {
     let mut seen = BTreeMap::new();
-    for file in cases() {
+    for file in cases(true) {
         let text = std::fs::read_to_string(file).unwrap();
-        let mut call = None;
+        // What was asked and not answered yet, by id: answers may overtake each other.
+        let mut asked = BTreeMap::new();
         for line in text.lines() {
-            if let Some(request) = line.strip_prefix("> ") {
-                call = called(request);
-            } else if let (Some(answer), Some((tool, dry))) = (line.strip_prefix("< "), &call) {
-                let (good, bad): &mut (bool, bool) = seen.entry(tool.clone()).or_default();
-                let failed =
-                    answer.contains(r#""isError":true"#) || answer.contains(r#""error":{"#);
+            if let Some(request) = ["> ", "! send "].iter().find_map(|it| line.strip_prefix(it)) {
+                asked.extend(called(request));
+            } else if let Some(answer) = line.strip_prefix("< ") {
+                let Ok(Value::Object(message)) = json::parse(answer) else { continue };
+                let id = message.get("id").map(json::write).unwrap_or_default();
+                let Some((tool, dry)) = asked.remove(&id) else { continue };
+                let (good, bad): &mut (bool, bool) = seen.entry(tool).or_default();
+                let failed = answer.contains(r#""isError":true"#) || message.contains_key("error");
                 *bad |= failed;
                 *good |= !failed && !dry;
             }
@@ -295,23 +350,22 @@ fn calls() -> BTreeMap<String, (bool, bool)> {
     seen
 }
 
-/// The tool that a request calls, and whether it is a dry run.
-fn called(request: &str) -> Option<(String, bool)> {
+/// The id of a call, its tool, and whether it is a dry run.
+fn called(request: &str) -> Option<(String, (String, bool))> {
     let dry = request.contains(r#""dry_run":true"#);
     let Ok(Value::Object(request)) = json::parse(request) else { return None };
     let method = json::get_text(&request, "method")?;
     let tool = json::get_text(json::get_object(&request, "params")?, "name")?;
-    (method == "tools/call").then(|| (tool.to_owned(), dry))
+    let id = json::write(request.get("id")?);
+    (method == "tools/call").then(|| (id, (tool.to_owned(), dry)))
 }
 
 #[test]
-fn every_tool_is_called_the_good_way_and_a_bad_way() {
+fn every_tool_is_called_on_the_demo_the_good_way_and_a_bad_way() {
     let seen = calls();
     for (_, tool) in jumpvisor::tools::all() {
         let (good, bad) = seen.get(tool.name).copied().unwrap_or_default();
-        let excused = ONLY_BAD.iter().any(|(name, _)| *name == tool.name);
-        assert!(good || excused, "no case calls `{}` the good way", tool.name);
-        assert!(!good || !excused, "`{}` is called the good way: ONLY_BAD is wrong", tool.name);
-        assert!(bad, "no case calls `{}` a bad way", tool.name);
+        assert!(good, "no case calls `{}` on the demo the good way", tool.name);
+        assert!(bad, "no case calls `{}` on the demo a bad way", tool.name);
     }
 }

@@ -168,7 +168,7 @@ fn ready(machine: &Machine, verb: Verb) -> Result<()> {
             .hint("clone_vm makes a VM of it"));
     }
     if let Some(question) = &machine.question {
-        let said = format!("it waits for an answer: {}", question.text);
+        let said = format!("it waits for an answer to `{}`", question.text);
         return Err(Error::new(Kind::Conflict, said)
             .hint(format!("Answer with answer_vm_question, choices: {}", question.offered())));
     }

@@ -306,7 +306,10 @@ fn plan_delete(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<One>> {
             steps.push(format!("{count} below it deleted too: {}", paths(below.iter())));
             losses.extend(below.iter().map(|it| format!("the way back to `{}`", it.path)));
         }
-        (false, false) => steps.push(format!("{count} below it stay")),
+        (false, false) => {
+            let stay = if below.len() == 1 { "stays" } else { "stay" };
+            steps.push(format!("{count} below it {stay}"));
+        }
     }
     let seen = format!("{} {}", state(&machine), one.snapshot.id);
     Ok(Plan::new(steps, seen, one).losing(losses))
@@ -364,7 +367,12 @@ fn plan_rename(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Rename>> {
         );
     }
     let (machine, one) = plan_one(ctx, args, |all| pick(all, wanted))?;
+    let name = name.filter(|it| **it != *one.snapshot.name);
+    let description = description.filter(|it| **it != *one.snapshot.description);
     let mut steps = Vec::new();
+    if name.is_none() && description.is_none() {
+        steps.push(as_asked(&one.snapshot));
+    }
     if let Some(name) = name {
         steps.push(format!(
             "snapshot `{}` of `{}`: name -> `{name}`",
@@ -381,11 +389,23 @@ fn plan_rename(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Rename>> {
 
 fn rename(ctx: &Ctx<'_>, it: Rename) -> Result<Reply> {
     let (machine, snapshot) = (&it.one.machine, &it.one.snapshot);
+    if it.name.is_none() && it.description.is_none() {
+        return Ok(said(machine, &as_asked(snapshot)));
+    }
     ctx.snapshots()?
         .rename(&ctx.call, machine, snapshot, it.name.as_deref(), it.description.as_deref())
         .map_err(|error| error.during(format!("`{}`", machine.name)))?;
-    let now = it.name.as_deref().unwrap_or(&snapshot.name);
-    Ok(said(machine, &format!("snapshot `{}` is now `{now}`", snapshot.path)))
+    let path = &snapshot.path;
+    let done = match (&it.name, &it.description) {
+        (Some(name), None) => format!("snapshot `{path}` is now `{name}`"),
+        (Some(name), Some(_)) => format!("snapshot `{path}` is now `{name}`, newly described"),
+        (None, _) => format!("snapshot `{path}` is newly described"),
+    };
+    Ok(said(machine, &done))
+}
+
+fn as_asked(snapshot: &Snapshot) -> String {
+    format!("snapshot `{}` is already as asked", snapshot.path)
 }
 
 #[cfg(test)]

@@ -136,7 +136,7 @@ fn facts(detail: &Object) -> Vec<String> {
             Value::Ref(reference) => reference.to_string(),
             _ => return None,
         };
-        Some(format!("{name} {}", quoted(&shown)))
+        (!shown.is_empty()).then(|| format!("{name} {}", quoted(&shown)))
     };
     detail.fields().filter_map(plain).take(5).collect()
 }

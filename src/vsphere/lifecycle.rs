@@ -113,7 +113,9 @@ impl Lifecycle for Vsphere {
         let hardware = row.items("config.hardware.device");
         let list = boot::list(order, hardware)?;
         let now = row.object("config.bootOptions").map(|it| boot::words(it, hardware));
-        let now = now.filter(|it| !it.is_empty()).unwrap_or_else(|| vec!["default".to_owned()]);
+        let own = now.filter(|it| !it.is_empty());
+        let loss = own.as_ref().map(|it| format!("the boot order {}", it.join(", ")));
+        let now = own.unwrap_or_else(|| vec!["default".to_owned()]);
         let options = Object::new("VirtualMachineBootOptions").with("bootOrder", list);
         let then = boot::words(&options, hardware);
         if now == then {
@@ -124,11 +126,10 @@ impl Lifecycle for Vsphere {
             .with_some("changeVersion", row.string("config.changeVersion"))
             .with("bootOptions", options);
         let seen = format!("{} {}", at.id, now.join(","));
-        let loss = format!("the boot order {}", now.join(", "));
         Ok(Prepared::new(vec![step.clone()], seen, move |call| {
             reconfigure::apply(self, call, &at, spec)?;
             Ok(vec![step])
         })
-        .losing(vec![loss]))
+        .losing(loss.into_iter().collect()))
     }
 }

@@ -92,6 +92,7 @@ pub fn all(
 ) -> Result<()> {
     let mut take = once_each(&mut take);
     session.with(call, |live| {
+        let mut any = false;
         let view = live.view(kinds, || container_view(session, call, live, kinds))?;
         let through = Object::new("TraversalSpec")
             .with("name", "objects")
@@ -102,8 +103,28 @@ pub fn all(
             .with("obj", view)
             .with("skip", true)
             .with("selectSet", vec![through]);
-        query(session, call, live, selects, vec![objects], &mut take)
+        let mut seen = |row| {
+            any = true;
+            take(row);
+        };
+        query(session, call, live, selects, vec![objects], &mut seen)?;
+        if any { Ok(()) } else { must_live(session, call, live) }
     })
+}
+
+/// Refuses what an expired session answers: its view went with it, and a query through a view that
+/// is no more finds nothing, without any fault.
+fn must_live(session: &Session, call: &Call, live: &Live) -> Result<()> {
+    let select = Select { kind: "SessionManager", paths: &["currentSession"] };
+    let manager = Object::new("ObjectSpec").with("obj", live.manager("sessionManager")?);
+    let mut gone = false;
+    let mut take = |row: Row| gone = row.get("currentSession").is_none();
+    query(session, call, live, &[select], vec![manager], &mut take)?;
+    if gone { Err(expired()) } else { Ok(()) }
+}
+
+fn expired() -> Error {
+    Error::new(Kind::Denied, "the session has expired").fault("NotAuthenticated")
 }
 
 /// These objects, in one query; one that is gone is left out.
@@ -303,12 +324,12 @@ fn endless(bound: &str) -> Error {
 
 /// What was read as a row; expired where nothing but `NotAuthenticated` came.
 fn row(content: Content) -> Result<Row> {
-    let expired = |missing: &Value| {
+    let refused = |missing: &Value| {
         let fault = missing.object("fault.fault").or_else(|| missing.object("fault"));
         fault.is_some_and(|it| it.is("NotAuthenticated"))
     };
-    if content.properties.is_empty() && content.missing.iter().any(expired) {
-        return Err(Error::new(Kind::Denied, "the session has expired").fault("NotAuthenticated"));
+    if content.properties.is_empty() && content.missing.iter().any(refused) {
+        return Err(expired());
     }
     Ok(Row { at: content.at, values: content.properties })
 }

@@ -92,9 +92,14 @@ impl Draft<'_> {
     }
 
     fn refuse(&self, what: &str, why: &str) -> Result<()> {
+        let (why, hint) = match self.is_on() {
+            true => (format!(": {why}"), "Power it off first (shutdown_guest or power_off)"),
+            // No switch would help: what is on disk has the hardware that it had.
+            false => (String::new(), "Power it on, then off (shutdown_guest or power_off)"),
+        };
         let state = power(self.row.text("runtime.powerState").unwrap_or_default()).word();
-        Err(Error::new(Kind::Conflict, format!("{what} cannot change while it is {state}: {why}"))
-            .hint("Power it off first (shutdown_guest or power_off)"))
+        Err(Error::new(Kind::Conflict, format!("{what} cannot change while it is {state}{why}"))
+            .hint(hint))
     }
 
     fn cpus(&mut self, changes: &Changes) -> Result<()> {

@@ -91,6 +91,9 @@ impl Drop for InUse<'_> {
     }
 }
 
+/// What to do where the answer to a change was lost.
+const PERHAPS_DONE: &str = "The request may have taken effect; look before repeating it";
+
 impl Session {
     pub fn new(wire: Wire, account: Account) -> Arc<Session> {
         Arc::new(Session {
@@ -291,8 +294,11 @@ impl Session {
         method: Method,
         mut response: Response,
     ) -> Result<Option<Value>> {
-        let bytes = read_capped(&mut response.body, MAX_ANSWER)
-            .map_err(|error| error.during(method.name()))?;
+        let bytes = read_capped(&mut response.body, MAX_ANSWER).map_err(|error| {
+            let lost = error.kind() == Kind::Network && !is_read(method.name());
+            let error = error.during(method.name());
+            if lost { error.hint(PERHAPS_DONE) } else { error }
+        })?;
         open::read_answer(method, bytes, live.is_vcenter())
     }
 

@@ -363,6 +363,15 @@ fn asked(method: &str, question: &Question) -> Error {
     ))
 }
 
+/// A question without the id of its message: servers put `msg.uuid.altered:` before it.
+fn words(text: &str) -> &str {
+    let id = |it: &str| it.starts_with("msg.") && !it.contains(char::is_whitespace);
+    match text.split_once(':') {
+        Some((before, words)) if id(before) && !words.trim().is_empty() => words.trim(),
+        _ => text,
+    }
+}
+
 /// A `VirtualMachineQuestionInfo` in our words.
 pub fn question(info: &Object) -> Question {
     let choice = |it: &Object| {
@@ -374,7 +383,7 @@ pub fn question(info: &Object) -> Question {
     let default = info.int("choice.defaultIndex").and_then(|at| usize::try_from(at).ok());
     Question {
         id: info.text("id").unwrap_or_default().to_owned(),
-        text: info.text("text").unwrap_or_default().to_owned(),
+        text: words(info.text("text").unwrap_or_default()).to_owned(),
         default: default.and_then(|at| choices.get(at)).map(|(key, _)| key.clone()),
         choices,
     }

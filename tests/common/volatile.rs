@@ -13,6 +13,9 @@
 //! | the number behind a name of [`MEASURED`], or before `GB free` | `N`                   |
 //! | our own version, and the text of the instructions             | `VERSION`, `...`      |
 //! | the rows of `tools/list`                                      | their names           |
+//!
+//! Of the demo at a fixed time everything repeats but the correlation ids and what `get_metrics`
+//! measures: only these are hidden, and our version, instructions and rows.
 
 use jumpvisor::text::json;
 use jumpvisor::text::json::{Array, Value};
@@ -44,19 +47,32 @@ const MEASURED: &[&str] =
 #[derive(Default)]
 pub struct Volatile {
     ids: Vec<(String, String)>,
+    fixed: bool,
 }
 
 impl Volatile {
+    /// For answers of any server, or for those of the demo at a `fixed` time.
+    pub fn new(fixed: bool) -> Volatile {
+        Volatile { fixed, ..Volatile::default() }
+    }
+
+    /// Whether times repeat, too.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
+    }
+
     /// An answer without what is volatile.
     pub fn hide(&mut self, line: &str) -> String {
         let line = names_of_tools(line).unwrap_or_else(|| line.to_owned());
         let version = format!(r#""version":"{}""#, env!("CARGO_PKG_VERSION"));
         let line = without_instructions(&line).replace(&version, r#""version":"VERSION""#);
+        // `get_vm_info` tells an uptime, too, but one that repeats.
+        let measures = line.contains("mean_ms");
         let (mut out, mut rest) = (String::new(), line.as_str());
         while let Some(first) = rest.chars().next() {
             let word = |it: char| it.is_alphanumeric() || it == '_';
             let inside = out.ends_with(word) && !out.ends_with(r"\n");
-            let found = if inside { None } else { self.pattern(rest) };
+            let found = if inside { None } else { self.pattern(rest, measures) };
             let (shown, length) = found.unwrap_or((first.to_string(), first.len_utf8()));
             out.push_str(&shown);
             rest = &rest[length..];
@@ -71,8 +87,15 @@ impl Volatile {
     }
 
     /// The pattern that the text begins with: what it becomes, and how long it is.
-    fn pattern(&mut self, text: &str) -> Option<(String, usize)> {
+    fn pattern(&mut self, text: &str, measures: bool) -> Option<(String, usize)> {
         let plain = |shown: &str, length| Some((shown.to_owned(), length));
+        if self.fixed {
+            return match bounded(text, "hhhhhhhhhhhhhhhh") {
+                Some(length) => plain("CORRELATION", length),
+                None if measures => measured(text),
+                None => None,
+            };
+        }
         if let Some(length) = shaped(text, "dddd-dd-ddTdd:dd:dd") {
             let more = text[length..].find(|it: char| !it.is_ascii_digit() && it != '.');
             let length = length + more.unwrap_or(text.len() - length);
@@ -112,12 +135,7 @@ impl Volatile {
                 _ => None,
             };
         }
-        let gap = ["\":", ": ", " "].iter().find(|gap| behind.starts_with(**gap))?.len();
-        match digits(&behind[gap..]) {
-            0 => None,
-            _ if !MEASURED.contains(&name) => None,
-            length => Some((format!("{}N", &text[..word + gap]), word + gap + length)),
-        }
+        measured(text)
     }
 
     fn number(&mut self, kind: &str, id: &str) -> String {
@@ -131,6 +149,18 @@ impl Volatile {
         let shown = format!("{kind}-#{}", before.count() + 1);
         self.ids.push((id.to_owned(), shown.clone()));
         shown
+    }
+}
+
+/// A measured value with its name, which the text begins with.
+fn measured(text: &str) -> Option<(String, usize)> {
+    let word = text.find(|it: char| !it.is_ascii_lowercase() && it != '_')?;
+    let (name, behind) = text.split_at(word);
+    let gap = ["\":", ": ", " "].iter().find(|gap| behind.starts_with(**gap))?.len();
+    match digits(&behind[gap..]) {
+        0 => None,
+        _ if !MEASURED.contains(&name) => None,
+        length => Some((format!("{}N", &text[..word + gap]), word + gap + length)),
     }
 }
 

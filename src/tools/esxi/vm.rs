@@ -81,7 +81,7 @@ fn plan_answer(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Answer>> {
         (Some(asked), None) => (format!("`{name}` asks: {}", asked.text), None),
         (Some(asked), Some(wanted)) => {
             let key = pick(asked, wanted)?;
-            (format!("`{name}` asks: {}; the answer is {key}", asked.text), Some(key))
+            (format!("`{name}` asks `{}` and is answered {key}", asked.text), Some(key))
         }
     };
     let seen = machine.question.as_ref().map_or(String::new(), |it| it.id.clone());
@@ -96,7 +96,7 @@ fn pick(question: &Question, wanted: &str) -> Result<String> {
     let meant =
         |(key, label): &&(String, String)| key == wanted || label.eq_ignore_ascii_case(wanted);
     question.choices.iter().find(meant).map(|(key, _)| key.clone()).ok_or_else(|| {
-        Error::usage(format!("`{wanted}` is no answer to: {}", question.text))
+        Error::usage(format!("`{wanted}` is no answer to `{}`", question.text))
             .hint(format!("Choices: {}", question.offered()))
     })
 }
@@ -110,7 +110,7 @@ fn answer(ctx: &Ctx<'_>, it: Answer) -> Result<Reply> {
     let record = record.text("question", &question.text);
     if let Some(choice) = it.choice {
         client(ctx)?.answer(&ctx.call, &it.machine, &question.id, &choice)?;
-        let said = format!("{name}: answered {choice} to: {}", question.text);
+        let said = format!("{name}: answered {choice} to `{}`", question.text);
         return Ok(Reply::said(said, record.flag("pending", false).text("answered", choice)));
     }
     let row = |(key, label): &(String, String)| {
