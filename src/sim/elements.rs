@@ -157,7 +157,7 @@ fn reference(node: Node, declared: Type) -> Read<Value> {
                 format!("The type \"{}\" is not derived from {}", shown(told), declared.name())
             })?,
     };
-    Ok(Value::Ref(Ref::new(kind.name(), id)))
+    Ok(Ref::new(kind.name(), id).into())
 }
 
 /// What `xsi:type` says; any reference is one to a `ManagedObject`.

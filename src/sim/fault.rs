@@ -3,16 +3,38 @@
 //! Sentences are those that clients know from hosts, because people search for them; where one was
 //! not seen in a public source, the type alone is what counts.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::vim::table::{Type, TypeKind};
 use crate::vim::value::{Object, Ref, Value};
 
 /// The answer of a method that was refused.
+///
+/// Behind a pointer: every function that can fail hands it on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
+pub struct Fault(Box<Told>);
+
+/// What a fault says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
     /// The fault itself, such as `InvalidPowerState` with its fields.
     pub detail: Object,
     /// `faultstring`, `localizedMessage`.
     pub text: String,
+}
+
+impl Deref for Fault {
+    type Target = Told;
+
+    fn deref(&self) -> &Told {
+        &self.0
+    }
+}
+
+impl DerefMut for Fault {
+    fn deref_mut(&mut self) -> &mut Told {
+        &mut self.0
+    }
 }
 
 /// What a method of the simulated host answers.
@@ -21,7 +43,12 @@ pub type Result<T> = std::result::Result<T, Fault>;
 impl Fault {
     /// A fault of this schema type.
     pub fn new(kind: &'static str, text: impl Into<String>) -> Fault {
-        Fault { detail: Object::new(kind), text: text.into() }
+        Fault::of(Object::new(kind), text.into())
+    }
+
+    #[inline(never)]
+    fn of(detail: Object, text: String) -> Fault {
+        Fault(Box::new(Told { detail, text }))
     }
 
     /// The same with a field of its type.
@@ -55,9 +82,8 @@ impl Fault {
 
     /// As data: in a task, a lease, a missing set.
     pub fn localized(self) -> Object {
-        Object::new("LocalizedMethodFault")
-            .with("fault", self.detail)
-            .with("localizedMessage", self.text)
+        let Told { detail, text } = *self.0;
+        Object::new("LocalizedMethodFault").with("fault", detail).with("localizedMessage", text)
     }
 
     /// The request itself is wrong.

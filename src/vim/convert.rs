@@ -30,8 +30,8 @@ from! {
     &str, it => Value::Text(it.to_owned());
     String, it => Value::Text(it);
     &String, it => Value::Text(it.clone());
-    Ref, it => Value::Ref(it);
-    &Ref, it => Value::Ref(it.clone());
+    Ref, it => Value::Ref(Box::new(it));
+    &Ref, it => Value::from(it.clone());
     Object, it => Value::Object(it);
     &Object, it => Value::Object(it.clone());
     &Value, it => it.clone();

@@ -25,8 +25,8 @@ pub enum Value {
     Text(String),
     /// `base64Binary`.
     Binary(Vec<u8>),
-    /// A managed object.
-    Ref(Ref),
+    /// A managed object; boxed, so that a value is no larger than a string.
+    Ref(Box<Ref>),
     /// An array.
     List(Vec<Value>),
     /// A data object.
@@ -60,8 +60,13 @@ impl std::fmt::Display for Ref {
 }
 
 /// A data object, or the arguments of a method.
+///
+/// Behind a pointer: hundreds of functions hand objects on, and moving one word is less code.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Object {
+pub struct Object(Box<Body>);
+
+#[derive(Clone, Debug, PartialEq)]
+struct Body {
     kind: Cow<'static, str>,
     /// Of a type that the schema does not know: the known one that stood in its place.
     base: Option<Type>,
@@ -89,9 +94,14 @@ pub(crate) struct Raw {
 }
 
 impl Object {
+    #[inline(never)]
+    fn of(kind: Cow<'static, str>, base: Option<Type>) -> Object {
+        Object(Box::new(Body { kind, base, entries: Vec::new() }))
+    }
+
     /// An empty object of this type.
     pub fn new(kind: &'static str) -> Object {
-        Object { kind: Cow::Borrowed(kind), base: None, entries: Vec::new() }
+        Object::of(Cow::Borrowed(kind), None)
     }
 
     /// The arguments of a method, by parameter name.
@@ -101,7 +111,7 @@ impl Object {
 
     /// An object of a type that only the server knows, read by the fields of a known one.
     pub(crate) fn foreign(kind: String, base: Type) -> Object {
-        Object { kind: Cow::Owned(kind), base: Some(base), entries: Vec::new() }
+        Object::of(Cow::Owned(kind), Some(base))
     }
 
     /// The same with this field; a field newer than the server makes the request fail.
@@ -132,7 +142,7 @@ impl Object {
     /// Takes a field out.
     pub fn remove(&mut self, name: &str) -> Option<Value> {
         let named = |it: &Entry| matches!(it, Entry::Field { name: own, .. } if *own == name);
-        match self.entries.remove(self.entries.iter().position(named)?) {
+        match self.0.entries.remove(self.0.entries.iter().position(named)?) {
             Entry::Field { value, .. } => Some(value),
             Entry::Raw(_) => None,
         }
@@ -140,7 +150,7 @@ impl Object {
 
     /// A field to be changed in place.
     pub fn field_mut(&mut self, wanted: &str) -> Option<&mut Value> {
-        self.entries.iter_mut().find_map(|it| match it {
+        self.0.entries.iter_mut().find_map(|it| match it {
             Entry::Field { name, value, .. } if *name == wanted => Some(value),
             _ => None,
         })
@@ -149,46 +159,46 @@ impl Object {
     fn put(&mut self, name: &'static str, value: Value, soft: bool) {
         let named = |it: &&mut Entry| matches!(it, Entry::Field { name: own, .. } if *own == name);
         let fresh = Entry::Field { name, value, soft };
-        match self.entries.iter_mut().find(named) {
+        match self.0.entries.iter_mut().find(named) {
             Some(place) => *place = fresh,
-            None => self.entries.push(fresh),
+            None => self.0.entries.push(fresh),
         }
     }
 
     /// Keeps an element that the schema does not know, behind what has been read so far.
     pub(crate) fn keep_raw(&mut self, xml: String) {
         let after = self.fields().last().map(|(name, _)| name);
-        self.entries.push(Entry::Raw(Raw { xml, after, before: None }));
+        self.0.entries.push(Entry::Raw(Raw { xml, after, before: None }));
     }
 
     /// Adds a field that the server sent, and remembers it as neighbour of unknown ones before it.
     pub(crate) fn keep(&mut self, name: &'static str, value: Value) {
-        for entry in self.entries.iter_mut().rev() {
+        for entry in self.0.entries.iter_mut().rev() {
             match entry {
                 Entry::Raw(raw) => raw.before = Some(name),
                 Entry::Field { .. } => break,
             }
         }
-        self.entries.push(Entry::Field { name, value, soft: false });
+        self.0.entries.push(Entry::Field { name, value, soft: false });
     }
 
     pub(crate) fn entries(&self) -> &[Entry] {
-        &self.entries
+        &self.0.entries
     }
 
     /// The concrete type's name, also one that the schema does not know.
     pub fn kind(&self) -> &str {
-        &self.kind
+        &self.0.kind
     }
 
     /// The type by whose fields it is read and written: its own, or the nearest that is known.
     pub fn ty(&self) -> Option<Type> {
-        self.base.or_else(|| Type::find(&self.kind))
+        self.0.base.or_else(|| Type::find(&self.0.kind))
     }
 
     /// True for a type that only the server knows.
     pub fn is_foreign(&self) -> bool {
-        self.base.is_some()
+        self.0.base.is_some()
     }
 
     /// True when it is of this type or one that extends it; false where the schema cannot tell.
@@ -201,7 +211,7 @@ impl Object {
 
     /// The known fields, in the order in which they were set or read.
     pub fn fields(&self) -> impl DoubleEndedIterator<Item = (&'static str, &Value)> {
-        self.entries.iter().filter_map(|it| match it {
+        self.0.entries.iter().filter_map(|it| match it {
             Entry::Field { name, value, .. } => Some((*name, value)),
             Entry::Raw(_) => None,
         })
@@ -209,7 +219,7 @@ impl Object {
 
     /// The elements that the schema does not know, as XML.
     pub fn unknown(&self) -> impl Iterator<Item = &str> {
-        self.entries.iter().filter_map(|it| match it {
+        self.0.entries.iter().filter_map(|it| match it {
             Entry::Raw(raw) => Some(raw.xml.as_str()),
             Entry::Field { .. } => None,
         })
@@ -315,7 +325,7 @@ impl Value {
     /// The object itself, if it is one.
     pub fn into_reference(self) -> Option<Ref> {
         match self {
-            Value::Ref(reference) => Some(reference),
+            Value::Ref(reference) => Some(*reference),
             Value::Typed(_, inner) => inner.into_reference(),
             _ => None,
         }

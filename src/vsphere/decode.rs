@@ -149,11 +149,12 @@ fn reference(node: Node<'_, '_>, declared: Type) -> Value {
     // By hand: the parser's own search ignores namespaces and may find `xsi:type`.
     let own = node.attributes().find(|it| it.namespace().is_none() && it.name() == "type");
     let kind = own.map(|it| local(it.value()));
-    Value::Ref(match kind.map(|kind| (kind, Type::find(kind))) {
+    let found = match kind.map(|kind| (kind, Type::find(kind))) {
         None => Ref::new(declared.name(), id),
         Some((_, Some(known))) => Ref::new(known.name(), id),
         Some((kind, None)) => Ref::new(kind.to_owned(), id),
-    })
+    };
+    found.into()
 }
 
 /// An object of the concrete type that it names, or of the declared one.

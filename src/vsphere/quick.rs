@@ -40,7 +40,7 @@ fn plain(tag: &Tag<'_>, text: &str) -> Option<Value> {
             _ => None,
         },
         "ManagedObjectReference" => {
-            Some(Value::Ref(Ref::new(Type::find(tag.own?)?.name(), text.to_owned())))
+            Some(Ref::new(Type::find(tag.own?)?.name(), text.to_owned()).into())
         }
         name => {
             let ty = Type::find(name).filter(|ty| scalar::is_plain(*ty))?;

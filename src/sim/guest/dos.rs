@@ -166,14 +166,7 @@ fn copy(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     let files = files(args);
     let [from, to] = files.as_slice() else { return missing(io) };
     let moves = args.first().is_some_and(|it| it.eq_ignore_ascii_case("move"));
-    let done = if moves {
-        let inner = sh.path(to);
-        sh.change(Act::MoveOver, from, inner.as_bytes())
-    } else {
-        let content = sh.tree().read(sh.user.id, &sh.path(from)).map(<[u8]>::to_vec);
-        content.and_then(|it| sh.change(Act::Write, to, &it))
-    };
-    if done.is_err() {
+    if sh.carry(from, to, moves).is_err() {
         return missing(io);
     }
     io.say(if moves { "        1 file(s) moved.\r\n" } else { "        1 file(s) copied.\r\n" });

@@ -67,13 +67,6 @@ pub fn df(sh: &mut Shell<'_>, _: &[String], io: &mut Streams) -> i32 {
     line(io, &format!("/dev/sda1      {total:>9} {used:>5} {free:>9} {share:>3}% /"))
 }
 
-/// `free`: made-up, but steady.
-pub fn free(_: &mut Shell<'_>, _: &[String], io: &mut Streams) -> i32 {
-    io.say("               total        used        free      shared  buff/cache   available\n");
-    io.say("Mem:         2014996      301244     1325212         972      388540     1558864\n");
-    line(io, "Swap:              0           0           0")
-}
-
 /// `env` and `printenv NAME`.
 pub fn env(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     if let (true, Some(name)) =
@@ -156,20 +149,6 @@ pub fn uname(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     let wanted = |it: &&(char, &str)| flag(args, 'a') || flag(args, it.0) || (none && it.0 == 's');
     let shown: Vec<&str> = parts.iter().filter(wanted).map(|it| it.1).collect();
     line(io, &shown.join(" "))
-}
-
-/// `uptime`.
-pub fn uptime(sh: &mut Shell<'_>, _: &[String], io: &mut Streams) -> i32 {
-    let (now, up) = (stamp(sh.at), sh.at.saturating_sub(sh.guest.booted));
-    let clock = now.get(11..19).unwrap_or_default();
-    let (days, hours, minutes) = (up / 86_400, up / 3_600 % 24, up / 60 % 60);
-    let days = if days > 0 { format!("{days} days, ") } else { String::new() };
-    line(
-        io,
-        &format!(
-            " {clock} up {days}{hours:>2}:{minutes:02},  1 user,  load average: 0.08, 0.03, 0.01"
-        ),
-    )
 }
 
 /// `ps`: all processes whatever is asked, the shell itself left out.

@@ -1,4 +1,4 @@
-//! How a shell reads its words: lists, pipes, groups, `if`, `for`, and where output goes.
+//! How a shell reads its words: lists, pipes, groups, and where output goes.
 //!
 //! What is not run (`live` is false) is read all the same, to find its end.
 
@@ -20,7 +20,7 @@ impl Shell<'_> {
             match tokens.get(*at) {
                 None => return,
                 Some(Token::Sign(sign)) if *sign != "(" => return,
-                Some(Token::Word(word)) if is_end(word) && !self.is_dos() => return,
+                Some(Token::Word(word)) if word == "}" && !self.is_dos() => return,
                 _ => {}
             }
             self.and_or(tokens, at, io, live && !self.ended);
@@ -75,7 +75,7 @@ impl Shell<'_> {
             Some(Token::Sign("(")) => "(",
             _ => "",
         };
-        let compound = word == "(" || (!self.is_dos() && matches!(word, "{" | "if" | "for"));
+        let compound = word == "(" || (!self.is_dos() && word == "{");
         if !compound {
             return self.simple(tokens, at, io, live);
         }
@@ -128,68 +128,12 @@ impl Shell<'_> {
                 }
                 self.expect(")", tokens, at, io);
             }
-            "{" => {
+            _ => {
                 self.list(tokens, at, io, live);
                 self.expect("}", tokens, at, io);
             }
-            "if" => {
-                let mut open = live;
-                loop {
-                    self.list(tokens, at, io, open);
-                    let hit = open && self.status == 0;
-                    self.expect("then", tokens, at, io);
-                    self.list(tokens, at, io, hit);
-                    open = open && !hit;
-                    match tokens.get(*at) {
-                        Some(Token::Word(word)) if word == "elif" => *at += 1,
-                        Some(Token::Word(word)) if word == "else" => {
-                            *at += 1;
-                            self.list(tokens, at, io, open);
-                            break;
-                        }
-                        _ => {
-                            if open {
-                                self.status = 0;
-                            }
-                            break;
-                        }
-                    }
-                }
-                self.expect("fi", tokens, at, io);
-            }
-            _ => self.each(tokens, at, io, live),
         }
         self.depth -= 1;
-    }
-
-    /// `for NAME in WORDS; do ...; done`, from the name on.
-    fn each(&mut self, tokens: &[Token], at: &mut usize, io: &mut Streams, live: bool) {
-        let name = match tokens.get(*at) {
-            Some(Token::Word(name)) => name.clone(),
-            _ => String::new(),
-        };
-        *at += 1;
-        self.expect("in", tokens, at, io);
-        let mut all = Vec::new();
-        while let Some(Token::Word(word)) = tokens.get(*at) {
-            *at += 1;
-            if live {
-                all.extend(self.expand(word, io));
-            }
-        }
-        while tokens.get(*at) == Some(&Token::Sign(";")) {
-            *at += 1;
-        }
-        self.expect("do", tokens, at, io);
-        let body = *at;
-        for value in all {
-            self.vars.insert(name.clone(), value);
-            *at = body;
-            self.list(tokens, at, io, !self.ended);
-        }
-        *at = body;
-        self.list(tokens, at, io, false);
-        self.expect("done", tokens, at, io);
     }
 
     fn simple(&mut self, tokens: &[Token], at: &mut usize, io: &mut Streams, live: bool) {
@@ -363,8 +307,4 @@ impl Routes {
     fn input(&mut self, io: &mut Streams) -> Vec<u8> {
         self.input.take().unwrap_or_else(|| std::mem::take(&mut io.input))
     }
-}
-
-fn is_end(word: &str) -> bool {
-    matches!(word, "}" | "then" | "elif" | "else" | "fi" | "do" | "done")
 }

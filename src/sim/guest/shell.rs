@@ -1,6 +1,6 @@
-//! The shell of a guest: lists, pipes, groups, redirections, `if` and `for`, run on the spot.
+//! The shell of a guest: lists, pipes, groups and redirections, run on the spot.
 //!
-//! Loops over words only; no functions, no arithmetic, no jobs: `&` waits like `;`. Surprising:
+//! No `if`, no loops, no functions, no arithmetic, no jobs: `&` waits like `;`. Surprising:
 //! `sleep` takes no time here. It moves the shell's own clock, and from then on changes go to a copy
 //! of the files and are noted, so that the guest makes them when their time has come.
 
@@ -236,6 +236,16 @@ impl<'a> Shell<'a> {
         }
         self.pending.push(change);
         Ok(())
+    }
+
+    /// Copies a file, or moves it.
+    pub fn carry(&mut self, from: &str, to: &str, moves: bool) -> Result<(), Trouble> {
+        if moves {
+            let inner = self.path(to);
+            return self.change(Act::MoveOver, from, inner.as_bytes());
+        }
+        let content = self.tree().read(self.user.id, &self.path(from))?.to_vec();
+        self.change(Act::Write, to, &content)
     }
 
     /// Lets time pass for this program.

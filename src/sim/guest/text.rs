@@ -1,4 +1,4 @@
-//! Commands of a Linux guest that pass text on: `echo`, `cat`, `grep`, `head`, `sort` and the like.
+//! Commands of a Linux guest that pass text on: `echo`, `cat`, `grep`, `head` and the like.
 
 use crate::sim::guest::commands::flag;
 use crate::sim::guest::commands::plain;
@@ -14,32 +14,6 @@ pub fn echo(_: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     if !bare {
         io.say("\n");
     }
-    0
-}
-
-/// `printf`, with `%s`, `%d`, `%%`, `\n`, `\t` and `\\`; the format is used once.
-pub fn printf(_: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
-    let mut values = args.iter().skip(2);
-    let format = args.get(1).map_or("", String::as_str);
-    let mut chars = format.chars();
-    let mut out = String::new();
-    while let Some(c) = chars.next() {
-        match c {
-            '%' => match chars.next() {
-                Some('s' | 'd') => out.push_str(values.next().map_or("", String::as_str)),
-                Some(other) => out.push(other),
-                None => out.push('%'),
-            },
-            '\\' => match chars.next() {
-                Some('n') => out.push('\n'),
-                Some('t') => out.push('\t'),
-                Some(other) => out.push(other),
-                None => out.push('\\'),
-            },
-            _ => out.push(c),
-        }
-    }
-    io.say(&out);
     0
 }
 
@@ -126,24 +100,6 @@ pub fn ends(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     status
 }
 
-/// `sort`, with `-r`, `-n`, `-u`.
-pub fn sort(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
-    let (bytes, status) = gather(sh, args, &plain(args), io);
-    let text = String::from_utf8_lossy(&bytes);
-    let mut lines: Vec<&str> = text.lines().collect();
-    let number = |it: &str| it.trim().parse::<i64>().unwrap_or_default();
-    let numeric = flag(args, 'n');
-    lines.sort_by(|a, b| if numeric { number(a).cmp(&number(b)) } else { a.cmp(b) });
-    if flag(args, 'u') {
-        lines.dedup();
-    }
-    if flag(args, 'r') {
-        lines.reverse();
-    }
-    say_lines(&lines, io);
-    status
-}
-
 /// `wc`, with `-l`, `-w`, `-c`.
 pub fn wc(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     let files = plain(args);
@@ -156,15 +112,4 @@ pub fn wc(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     shown.extend(files.iter().map(|it| (*it).to_owned()));
     io.say(&(shown.join(" ") + "\n"));
     status
-}
-
-/// `basename` and `dirname`.
-pub fn basename(_: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
-    let path = args.get(1).map_or("", String::as_str).trim_end_matches('/');
-    let (folder, last) = path.rsplit_once('/').unwrap_or((".", path));
-    let folder = if folder.is_empty() { "/" } else { folder };
-    let directory = args.first().is_some_and(|it| it.ends_with("dirname"));
-    io.say(if directory { folder } else { last });
-    io.say("\n");
-    0
 }
