@@ -3,8 +3,6 @@
 //! Sessions expire when idle, are limited in number, and are counted. Surprising: a failed login
 //! gives a cookie too, as real servers do; a cookie proves nothing.
 
-use std::collections::BTreeMap;
-
 use crate::sim::accounts;
 use crate::sim::clock::{Moment, stamp};
 use crate::sim::collectors::Gatherer;
@@ -14,6 +12,7 @@ use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::views::View;
 use crate::sim::watch::{Collector, Filter};
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 /// Views, filters and collectors that one session may have.
@@ -62,13 +61,13 @@ pub struct Session {
     calls: u64,
     agent: String,
     /// By id.
-    pub scoped: BTreeMap<String, Scoped>,
+    pub scoped: Sorted<String, Scoped>,
 }
 
 /// All sessions, and the rules for them.
 pub struct Sessions {
     /// By cookie.
-    pub all: BTreeMap<String, Session>,
+    pub all: Sorted<String, Session>,
     /// How many there may be.
     pub limit: usize,
     /// Idle milliseconds after which one ends.
@@ -84,7 +83,7 @@ pub struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Sessions {
-        let all = BTreeMap::new();
+        let all = Sorted::new();
         let (limit, idle) = (500, 30 * 60 * 1000);
         Sessions { all, limit, idle, logins: 0, logouts: 0, fresh: None, made: 0 }
     }
@@ -206,7 +205,7 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
         return Err(Fault::overload());
     }
     let number = world.sessions.made;
-    let session = Session {
+    let mut session = Session {
         key: format!("52{number:06x}-0000-4000-8000-{number:012x}"),
         user: name.to_owned(),
         viewer,
@@ -214,11 +213,10 @@ fn login(world: &mut World, call: &Call) -> Result<Value> {
         last: world.now,
         calls: 1,
         agent: String::new(),
-        scoped: BTreeMap::from([(
-            own_collector(world).to_owned(),
-            Scoped::Collector(Collector::default()),
-        )]),
+        scoped: Sorted::new(),
     };
+    let own = Scoped::Collector(Collector::default());
+    session.scoped.insert(own_collector(world).to_owned(), own);
     let shown = session.shown();
     world.sessions.logins += 1;
     world.sessions.all.insert(cookie, session);
