@@ -2,14 +2,15 @@
 //!
 //! It knows names and numbers only. Bounded by the number of tools.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::text::sorted::Sorted;
 
 /// The counters of one process.
 pub struct Metrics {
     started: Instant,
-    tools: Mutex<BTreeMap<&'static str, Tally>>,
+    tools: Mutex<Sorted<&'static str, Tally>>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -46,7 +47,7 @@ impl Metrics {
     /// Counts one call that ended.
     pub fn called(&self, tool: &'static str, took: Duration, failed: bool) {
         let mut tools = self.tools.lock().unwrap_or_else(PoisonError::into_inner);
-        let tally = tools.entry(tool).or_default();
+        let tally = tools.get_or(tool, Tally::default);
         tally.calls += 1;
         tally.errors += u64::from(failed);
         tally.total += took;

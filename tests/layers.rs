@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // zeroize: the one type that holds secrets wipes them. memchr: the next tag in megabytes.
     ("text", "error", "base64 memchr miniserde roxmltree zeroize"),
     ("audit", "error text", ""),
-    ("metrics", "", ""),
+    ("metrics", "text", ""),
     // ring: digests of certificates for pins.
     ("web", "error text", "flate2 ring rustls rustls_native_certs ureq webpki"),
     // flate2: the schema is carried deflated.

@@ -19,6 +19,7 @@ mod value;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::text::order;
 use crate::text::secret::Secret;
 
 pub use crate::config::endpoint::Endpoint;
@@ -191,7 +192,7 @@ fn found(settings: &Settings, servers: &[&Entry]) -> Vec<Found> {
             })
             .collect()
         };
-        set.sort_by_key(|entry| entry.named.number);
+        set = order::by_number(set, &|entry| i64::from(entry.named.number));
         all.extend(set.iter().map(|entry| shown(settings, entry)));
         if set.is_empty() && !names::is_claimed(option.name) && option.is_built() {
             all.extend(option.default.map(|default| default_of(option, default)));

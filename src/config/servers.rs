@@ -5,7 +5,6 @@
 //! settings are inherited together or not at all, and a systemd credential joins any source but
 //! the `.env` of the working directory.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::config::endpoint::Endpoint;
@@ -14,7 +13,9 @@ use crate::config::names::numbered;
 use crate::config::problem::{Problem, Problems};
 use crate::config::sources::{self, Entry, Place, Settings};
 use crate::config::value::{self, Value};
+use crate::text::order;
 use crate::text::secret::Secret;
+use crate::text::sorted::Sorted;
 
 /// Which names configured a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +101,7 @@ pub fn servers<'a>(
     environment: &Environment,
     problems: &mut Problems,
 ) -> Servers<'a> {
-    let (used, secrets, names) = (Vec::new(), BTreeMap::new(), Vec::new());
+    let (used, secrets, names) = (Vec::new(), Sorted::new(), Vec::new());
     let mut maker = Maker { settings, environment, problems, used, secrets, names };
     let mut all = Vec::new();
     for family in [Family::Esxi, Family::Vcenter] {
@@ -117,7 +118,7 @@ struct Maker<'a, 'b> {
     problems: &'b mut Problems,
     used: Vec<&'a Entry>,
     /// Secrets so far, so that a file (perhaps a pipe) is read once for all who inherit it.
-    secrets: BTreeMap<(Place, String), Option<Secret>>,
+    secrets: Sorted<(Place, String), Option<Secret>>,
     /// Names so far, in lower case, each with the setting of its host.
     names: Vec<(String, String)>,
 }
@@ -137,7 +138,9 @@ impl<'a> Maker<'a, '_> {
     /// The numbers of the servers up to the first gap.
     fn numbers(&mut self, family: Family) -> Vec<u16> {
         let hosts = self.hosts(family);
-        let set: BTreeSet<u16> = hosts.iter().map(|entry| entry.named.number).collect();
+        let all = hosts.iter().map(|entry| entry.named.number).collect();
+        let mut set = order::by(all, &u16::cmp);
+        set.dedup();
         let mut gap = 1;
         while set.contains(&gap) {
             gap += 1;
@@ -252,7 +255,7 @@ impl<'a> Maker<'a, '_> {
         if let Err(fault) = &revealed {
             self.problems.add(self.settings.problem(entry, fault));
         }
-        self.secrets.entry(key).or_insert(revealed.ok()).clone()
+        self.secrets.get_or(key, || revealed.ok()).clone()
     }
 
     /// The TLS settings of a host; all of its own, or else all inherited.

@@ -4,7 +4,6 @@
 //! password may stand in the wrong place. Surprising: an empty value counts as not set, and a
 //! `.env` that sets none of our own names belongs to another program and is left alone.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::config::Flags;
@@ -14,7 +13,9 @@ use crate::config::names::{self, Named, Way};
 use crate::config::options::{Kind, Opt};
 use crate::config::problem::{Problem, Problems};
 use crate::error::quoted;
+use crate::text::order;
 use crate::text::secret::Secret;
+use crate::text::sorted::Sorted;
 
 /// A source, the strongest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,7 +48,7 @@ pub struct Entry {
 /// All settings, and which env file they came from.
 #[derive(Debug, Default)]
 pub struct Settings {
-    by_name: BTreeMap<String, Vec<Entry>>,
+    by_name: Sorted<String, Vec<Entry>>,
     /// How the env file is called in messages: `.env`, or its path.
     pub file: String,
     /// True if the env file is the `.env` of the working directory.
@@ -119,9 +120,10 @@ impl Settings {
             }
             return;
         }
-        let entries = self.by_name.entry(entry.named.canonical.clone()).or_default();
+        let entries = self.by_name.get_or(entry.named.canonical.clone(), Vec::new);
         entries.push(entry);
-        entries.sort_by_key(|it| (it.place, it.named.way));
+        let strength = |it: &Entry| (it.place, it.named.way);
+        *entries = order::by(std::mem::take(entries), &|a, b| strength(a).cmp(&strength(b)));
     }
 }
 

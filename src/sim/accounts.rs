@@ -3,8 +3,6 @@
 //! Those that are there from the start stay a table until somebody changes them; then what is kept
 //! here counts. Surprising: an account without a permission cannot log in, as on a host.
 
-use std::collections::BTreeSet;
-
 use crate::sim::fault::{Fault, Result};
 use crate::sim::host::{already_exists, not_found};
 use crate::sim::rows::{Call, Family, Method, Run};
@@ -25,7 +23,7 @@ struct Account {
 #[derive(Default)]
 pub struct Accounts {
     own: Vec<Account>,
-    removed: BTreeSet<&'static str>,
+    removed: Vec<&'static str>,
 }
 
 /// Accounts that are there from the start; the password is that of the sessions.
@@ -40,7 +38,7 @@ fn accounts(world: &World) -> impl Iterator<Item = (&str, &str)> {
     let removed = &world.access.accounts.removed;
     let made = world.access.accounts.own.iter().map(|it| (it.name.as_str(), it.about.as_str()));
     let changed = |name: &str| world.access.accounts.own.iter().any(|it| it.name == name);
-    let built_in = BUILT_IN.iter().filter(move |it| !removed.contains(it.0) && !changed(it.0));
+    let built_in = BUILT_IN.iter().filter(move |it| !removed.contains(&it.0) && !changed(it.0));
     built_in.copied().chain(made)
 }
 
@@ -61,7 +59,7 @@ pub fn known_user(world: &World, name: &str) -> Result<String> {
 
 /// What is known here of a login: whether the password is right; nothing of untouched accounts.
 pub fn login(world: &World, name: &str, password: &str) -> Option<bool> {
-    if world.access.accounts.removed.contains(name) {
+    if world.access.accounts.removed.contains(&name) {
         return Some(false);
     }
     let own = world.access.accounts.own.iter().find(|it| it.name == name);

@@ -8,8 +8,6 @@ mod copy;
 mod disks;
 mod manager;
 
-use std::collections::BTreeSet;
-
 use crate::sim::clock::Moment;
 use crate::sim::clock::stamp;
 use crate::sim::fault::Fault;
@@ -292,7 +290,7 @@ fn log(store: &str, name: &str, from: Moment) -> String {
 
 /// Puts files on the datastores, and the managers and browsers of files into the inventory.
 pub fn seed(world: &mut World) {
-    let mut managers: BTreeSet<Ref> = BTreeSet::new();
+    let mut managers: Vec<Ref> = Vec::new();
     for (_, props) in world.all("ServiceInstance") {
         let fields = ["fileManager", "virtualDiskManager", "ovfManager"];
         let content = props.object("content");
@@ -349,5 +347,5 @@ pub fn seed(world: &mut World) {
 fn plain(world: &mut World, object: Ref) {
     let props = Object::args();
     let kind = Type::find(&object.kind).map_or("", Type::name);
-    world.plain.entry(object.id).or_insert(Plain { kind, props });
+    world.plain.get_or(object.id, || Plain { kind, props });
 }

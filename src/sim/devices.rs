@@ -4,12 +4,12 @@
 //! nothing behind. Surprising: removals come first and controllers next, whatever their order, so
 //! that a request may put a disk where another one was.
 
-use std::collections::BTreeMap;
-
 use crate::sim::backings;
 use crate::sim::device_kinds::{Kind, bus, of, summary};
 use crate::sim::fault::{Fault, Result};
 use crate::sim::spec::Draft;
+use crate::text::order;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Value};
 
 /// What is worked on.
@@ -19,7 +19,7 @@ pub struct Bench<'d, 'w> {
     /// Its devices.
     pub list: Vec<Object>,
     /// Real keys by those that the request made up.
-    keys: BTreeMap<i64, i64>,
+    keys: Sorted<i64, i64>,
 }
 
 /// One change.
@@ -68,14 +68,14 @@ pub fn change(draft: &mut Draft, spec: &Object) -> Result<()> {
         return Ok(());
     }
     let list = draft.machine.config.objects("hardware.device").cloned().collect();
-    let mut bench = Bench { draft, list, keys: BTreeMap::new() };
+    let mut bench = Bench { draft, list, keys: Sorted::new() };
     let turn = |it: &Change| match it.operation {
         "remove" => 0,
         "add" if it.device.is("VirtualController") => 1,
         "edit" => 2,
         _ => 3,
     };
-    changes.sort_by_key(turn);
+    let changes = order::by_number(changes, &turn);
     for it in &changes {
         match it.operation {
             "remove" => bench.remove(it)?,

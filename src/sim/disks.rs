@@ -3,7 +3,6 @@
 //! A disk is two files, a descriptor that says how large it is and an extent. A disk with a parent
 //! holds what changed since a snapshot. It must not decide what a machine may do.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::sim::clock::stamp;
@@ -12,6 +11,7 @@ use crate::sim::files::File;
 use crate::sim::machine::{Machine, Power};
 use crate::sim::vmx;
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 /// A disk that is to be made.
@@ -77,7 +77,7 @@ pub fn put(world: &mut World, path: &str, size: i64, content: Option<String>) {
         upto = folder;
         let modified = world.now;
         let fresh = || File { size: 0, modified, folder: true, content: None };
-        world.files.all.entry(folder.to_owned()).or_insert_with(fresh);
+        world.files.all.get_or(folder.to_owned(), fresh);
     }
     let file = File {
         size: u64::try_from(size).unwrap_or(0),
@@ -158,9 +158,9 @@ pub fn disks(config: &Object) -> impl Iterator<Item = &Object> {
 
 /// Every disk file of a machine, those of its snapshots too, with its size in KB, whether it is
 /// thin, and its parent.
-pub fn disk_files(machine: &Machine) -> BTreeMap<String, NewDisk> {
+pub fn disk_files(machine: &Machine) -> Sorted<String, NewDisk> {
     let info = machine.info();
-    let mut all = BTreeMap::new();
+    let mut all = Sorted::new();
     for config in std::iter::once(&info).chain(machine.snapshots.iter().map(|it| &*it.config)) {
         for disk in disks(config) {
             let Some(backing) = disk.object("backing") else { continue };
@@ -175,7 +175,7 @@ pub fn disk_files(machine: &Machine) -> BTreeMap<String, NewDisk> {
                 let parent = names.get(at + 1).map(|it| (*it).to_owned());
                 let path = (*path).to_owned();
                 let fresh = NewDisk { path: path.clone(), kilobytes, thin, parent };
-                all.entry(path).or_insert(fresh);
+                all.get_or(path, || fresh);
             }
         }
     }
@@ -243,7 +243,7 @@ pub fn clear(world: &mut World, machine: &Machine) {
     }
     let folder = machine.folder();
     let inside = format!("{folder}/");
-    if !world.files.all.range(inside.clone()..).next().is_some_and(|it| it.0.starts_with(&inside)) {
+    if !world.files.all.from_key(&*inside).next().is_some_and(|it| it.0.starts_with(&inside)) {
         world.files.all.remove(folder);
     }
 }
@@ -265,11 +265,11 @@ pub fn layout(world: &World, machine: &Machine) -> Object {
         );
         key
     };
-    let mut data: BTreeMap<String, usize> = BTreeMap::new();
+    let mut data: Sorted<String, usize> = Sorted::new();
     for (name, kind, size) in beside(machine) {
         data.insert(name.clone(), add(name, kind, size));
     }
-    let mut units: BTreeMap<String, Value> = BTreeMap::new();
+    let mut units: Sorted<String, Value> = Sorted::new();
     for (path, it) in disk_files(machine) {
         let child = it.parent.is_some();
         let own = add(path.clone(), "diskDescriptor", 500);

@@ -5,12 +5,12 @@
 //! time. It must not know HTTP. Surprising: a folder need not have an entry of its own, a file below
 //! it is enough.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::io::Read;
 use std::sync::Arc;
 
 use crate::sim::clock::Moment;
+use crate::text::sorted::Sorted;
 
 /// Bytes of a file that are all kept, those kept of a larger one, and those kept in all.
 pub const KEPT: usize = 1 << 20;
@@ -39,7 +39,7 @@ pub struct File {
 #[derive(Clone, Debug, Default)]
 pub struct Files {
     /// By path.
-    pub all: BTreeMap<String, File>,
+    pub all: Sorted<String, File>,
 }
 
 impl File {
@@ -132,17 +132,16 @@ impl Files {
     /// Everything in a folder and below it: the path behind the folder's, and what is there.
     pub fn below(&self, folder: &str) -> impl Iterator<Item = (&str, &File)> {
         let inside = inside(folder);
-        let from = inside.clone();
-        let all = self.all.range(from..);
+        let all = self.all.from_key(&*inside);
         all.map_while(move |(path, file)| Some((path.strip_prefix(&*inside)?, file)))
     }
 
     /// What stands in a folder: the name, and whether it is a folder too.
-    pub fn children(&self, folder: &str) -> BTreeMap<&str, bool> {
-        let mut all = BTreeMap::new();
+    pub fn children(&self, folder: &str) -> Sorted<&str, bool> {
+        let mut all = Sorted::new();
         for (rest, file) in self.below(folder) {
             let (name, deeper) = rest.split_once('/').map_or((rest, false), |it| (it.0, true));
-            *all.entry(name).or_default() |= deeper || file.folder;
+            *all.get_or(name, bool::default) |= deeper || file.folder;
         }
         all
     }
@@ -207,12 +206,17 @@ impl Files {
     pub fn remove(&mut self, path: &str) {
         let above = parent(path).to_owned();
         let kept = !is_root(&above) && !self.all.contains_key(&above);
-        for (rest, file) in self.tree(path) {
-            self.all.remove(&format!("{path}{rest}"));
-            if kept {
-                let folder = || File::folder(file.modified);
-                self.all.entry(above.clone()).or_insert_with(folder);
+        let below = inside(path);
+        let mut modified = None;
+        self.all.retain(|it, file| {
+            let gone = it == path || it.starts_with(&below);
+            if gone {
+                modified.get_or_insert(file.modified);
             }
+            !gone
+        });
+        if let Some(modified) = modified.filter(|_| kept) {
+            self.all.insert(above, File::folder(modified));
         }
     }
 

@@ -3,8 +3,6 @@
 //! File transfers get a number and a token here and are carried by `guest_http`. It must not know
 //! HTTP. Surprising: tokens are repeatable, as all here is; they only look as if nobody could guess.
 
-use std::collections::BTreeMap;
-
 use crate::sim::clock::Moment;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::guest::Guest;
@@ -13,6 +11,7 @@ use crate::sim::guests::{Inside, Shared};
 use crate::sim::machine::Power;
 use crate::sim::rows::{Call, Family, Method};
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Value};
 
 /// How long a URL is good, and how many there are; the oldest gives way.
@@ -36,7 +35,7 @@ pub struct Transfer {
 /// All of them, by number.
 #[derive(Default)]
 pub struct Transfers {
-    all: BTreeMap<u64, Transfer>,
+    all: Sorted<u64, Transfer>,
     made: u64,
 }
 

@@ -5,7 +5,6 @@
 //! world and never the other way round, so that a serial line can type without the world.
 //! Surprising: nothing here is lost by a power-off but what ran; files stay.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -24,6 +23,7 @@ use crate::sim::machine::{Machine, Power};
 use crate::sim::serial;
 use crate::sim::world::{Plain, World};
 use crate::text::json;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 /// Insides that are awake.
@@ -64,9 +64,9 @@ pub struct Inside {
     screen: Screen,
     keyboard: Keyboard,
     /// A login at each serial port, by the device's key.
-    ports: BTreeMap<i64, Box<dyn Program>>,
+    ports: Sorted<i64, Box<dyn Program>>,
     /// What serial ports have still to say.
-    unsaid: BTreeMap<i64, Vec<u8>>,
+    unsaid: Sorted<i64, Vec<u8>>,
     told: u64,
     told_at: Instant,
 }
@@ -140,7 +140,7 @@ impl Inside {
             console.load(text);
         }
         let (screen, keyboard) = (Screen::new(), Keyboard::default());
-        let (ports, unsaid) = (BTreeMap::new(), BTreeMap::new());
+        let (ports, unsaid) = (Sorted::new(), Sorted::new());
         let told_at = Instant::now();
         Inside { guest, console, screen, keyboard, ports, unsaid, told: now, told_at }
     }
@@ -168,7 +168,7 @@ impl Inside {
     /// The login at a serial port; Windows has none there.
     fn port(&mut self, port: i64, now: u64) -> Option<&mut Box<dyn Program>> {
         let guest = self.guest.as_ref().filter(|it| !locked(it).is_windows())?;
-        Some(self.ports.entry(port).or_insert_with(|| {
+        Some(self.ports.get_or(port, || {
             let tty = if port == serial::FIRST_KEY { "ttyS0" } else { "ttyS1" };
             let shell = Box::new(Login { guest: guest.clone(), session: None });
             let mut program: Box<dyn Program> = Box::new(Linux::new(shell, tty));

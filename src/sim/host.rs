@@ -11,6 +11,7 @@ use crate::sim::power;
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::task::Plan;
 use crate::sim::world::World;
+use crate::text::order;
 use crate::vim::value::{Object, Ref, Value};
 
 /// How long a host is away when it restarts, and when it was shut down.
@@ -304,9 +305,10 @@ fn start_all(world: &mut World, manager: &str) {
         return;
     }
     let starts = |it: &&Object| matches!(it.text("startAction"), Some(action) if action.eq_ignore_ascii_case("powerOn"));
-    let mut all: Vec<&Object> = config.objects("powerInfo").filter(starts).collect();
+    let all: Vec<&Object> = config.objects("powerInfo").filter(starts).collect();
     // Those without a place of their own come last.
-    all.sort_by_key(|it| it.int("startOrder").filter(|it| *it > 0).unwrap_or(i64::MAX));
+    let turn = |it: &&Object| it.int("startOrder").filter(|it| *it > 0).unwrap_or(i64::MAX);
+    let all = order::by_number(all, &turn);
     for id in all.iter().filter_map(|it| Some(it.reference("key")?.id.as_str())) {
         if world.machine(id).is_some_and(|it| it.power != Power::On) {
             power::enter(world, id, Power::On, "");

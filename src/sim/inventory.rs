@@ -141,7 +141,7 @@ fn managers(world: &mut World) {
     for object in named {
         let kind = Type::find(&object.kind).map_or("", Type::name);
         let plain = Plain { kind, props: Object::new(kind) };
-        world.plain.entry(object.id).or_insert(plain);
+        world.plain.get_or(object.id, || plain);
     }
 }
 

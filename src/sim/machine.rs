@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::sim::clock::Moment;
 use crate::sim::world::World;
+use crate::text::order;
 use crate::vim::value::{Object, Ref, Value};
 
 /// Power state, in the API's words.
@@ -229,13 +230,11 @@ impl Machine {
     /// The names of the datastores that hold its files.
     pub fn stores(&self) -> Vec<String> {
         let disks = self.devices().filter_map(|it| it.text("backing.fileName"));
-        let mut names: Vec<String> = std::iter::once(self.path.as_str())
+        let names: Vec<String> = std::iter::once(self.path.as_str())
             .chain(disks)
             .filter_map(|it| Some(it.strip_prefix('[')?.split_once(']')?.0.to_owned()))
             .collect();
-        names.sort();
-        names.dedup();
-        names
+        order::unique(names)
     }
 }
 
@@ -261,7 +260,7 @@ pub const TOOLS_START: Moment = 3000;
 /// The networks that its cards are on.
 pub fn networks(machine: &Machine, world: &World) -> Vec<Ref> {
     let cards = machine.devices().filter(|it| it.is("VirtualEthernetCard"));
-    let mut found: Vec<Ref> = cards
+    let found: Vec<Ref> = cards
         .filter_map(|card| {
             let key = card.text("backing.port.portgroupKey");
             let name = card.text("backing.deviceName");
@@ -273,7 +272,7 @@ pub fn networks(machine: &Machine, world: &World) -> Vec<Ref> {
             world.reference(id)
         })
         .collect();
-    found.sort();
+    let mut found = order::by(found, &Ref::cmp);
     found.dedup();
     found
 }

@@ -5,7 +5,6 @@
 
 mod methods;
 
-use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::PoisonError;
 
@@ -20,6 +19,7 @@ use crate::sim::spec;
 use crate::sim::sums::Slip;
 use crate::sim::sums::Sums;
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::Ref;
 use crate::vim::value::Value;
 
@@ -47,7 +47,7 @@ pub struct Nfc {
     /// A machine is being made whose images are uploaded afterwards.
     pub importing: bool,
     /// By id.
-    pub leases: BTreeMap<String, Lease>,
+    pub leases: Sorted<String, Lease>,
     /// The newest last; those to `/folder` too.
     pub uploads: VecDeque<Upload>,
     /// Seconds without progress after which a lease ends.
@@ -58,7 +58,7 @@ pub struct Nfc {
 
 impl Default for Nfc {
     fn default() -> Nfc {
-        let (leases, uploads) = (BTreeMap::new(), VecDeque::new());
+        let (leases, uploads) = (Sorted::new(), VecDeque::new());
         Nfc { importing: false, leases, uploads, timeout: 300, host: String::new() }
     }
 }

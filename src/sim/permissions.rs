@@ -3,13 +3,12 @@
 //! The privileges that there are come from the schema, where each method names its own. Surprising:
 //! nobody but administrators may change anything by itself; others need a role that says so.
 
-use std::collections::BTreeSet;
-
 use crate::sim::accounts::{Accounts, known_user};
 use crate::sim::fault::{Fault, Result};
 use crate::sim::host::{already_exists, not_found};
 use crate::sim::rows::{Call, Family, Method, Property, Run};
 use crate::sim::world::World;
+use crate::text::order;
 use crate::vim::table;
 use crate::vim::value::{Object, Ref, Value};
 
@@ -64,9 +63,16 @@ impl Access {
 
 // ---- roles ----
 
-fn privileges() -> BTreeSet<&'static str> {
+/// All privileges, in order.
+fn privileges() -> Vec<&'static str> {
     let named = table::methods().map(|it| it.privilege()).filter(|it| !it.is_empty());
-    named.chain(LOOK).collect()
+    once_each(named.chain(LOOK).collect())
+}
+
+fn once_each(names: Vec<&str>) -> Vec<&str> {
+    let mut names = order::by(names, &|a, b| a.cmp(b));
+    names.dedup();
+    names
 }
 
 /// Whether a role has a privilege.
@@ -106,7 +112,7 @@ fn roles(world: &World, _: &str) -> Option<Value> {
 fn asked(call: &Call) -> Result<Vec<String>> {
     let known = privileges();
     let all: Vec<String> = call.args.texts("privIds").map(str::to_owned).collect();
-    match all.iter().all(|it| known.contains(it.as_str())) {
+    match all.iter().all(|it| known.contains(&it.as_str())) {
         true => Ok(all),
         false => Err(Fault::invalid_argument("privIds")),
     }
@@ -189,7 +195,8 @@ fn description(_: &World, _: &str) -> Option<Value> {
             .with("key", key)
     };
     let all = privileges();
-    let groups: BTreeSet<&str> = all.iter().filter_map(|it| Some(it.rsplit_once('.')?.0)).collect();
+    let groups = all.iter().filter_map(|it| Some(it.rsplit_once('.')?.0)).collect();
+    let groups = once_each(groups);
     Some(
         Object::new("AuthorizationDescription")
             .with("privilege", all.iter().map(|it| told(it)).collect::<Value>())

@@ -4,7 +4,7 @@
 //! servers. Surprising: a page is never longer than [`PAGE`] objects, asked for or not, and its
 //! token may be the text `0`.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 
 use crate::sim::fault::{Fault, Result};
 use crate::sim::path;
@@ -12,6 +12,7 @@ use crate::sim::rows::{Call, Family, Method};
 use crate::sim::sessions::Scoped;
 use crate::sim::world::World;
 use crate::sim::writer;
+use crate::text::sorted::Sorted;
 use crate::vim::table::{Type, TypeKind, property_path};
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -34,7 +35,7 @@ pub struct Chosen {
 /// Pages that a client has not fetched yet, by token.
 #[derive(Default)]
 pub struct Pages {
-    waiting: BTreeMap<String, (VecDeque<Chosen>, usize)>,
+    waiting: Sorted<String, (VecDeque<Chosen>, usize)>,
     made: u64,
 }
 
@@ -77,13 +78,8 @@ pub fn select(world: &World, call: &Call, specs: &[&Object]) -> Result<Vec<Chose
             wanted.push((kind, paths));
         }
         for start in spec.objects("objectSet") {
-            let mut walk = Walk {
-                world,
-                call,
-                named: BTreeMap::new(),
-                seen: BTreeSet::new(),
-                out: Vec::new(),
-            };
+            let mut walk =
+                Walk { world, call, named: Sorted::new(), seen: HashSet::new(), out: Vec::new() };
             let root = start
                 .reference("obj")
                 .cloned()
@@ -124,8 +120,9 @@ struct Walk<'a> {
     world: &'a World,
     call: &'a Call<'a>,
     /// Traversals that others refer to by name.
-    named: BTreeMap<&'a str, &'a Object>,
-    seen: BTreeSet<(String, String)>,
+    named: Sorted<&'a str, &'a Object>,
+    /// What was followed from which object: a machine, a space, a path.
+    seen: HashSet<String>,
     out: Vec<Ref>,
 }
 
@@ -168,7 +165,7 @@ impl<'a> Walk<'a> {
             let Some(value) = self.world.value(self.call.session, from, path) else { continue };
             let inner: Vec<&Object> = traversal.objects("selectSet").collect();
             for object in value.items().iter().filter_map(Value::as_reference) {
-                let step = (object.id.clone(), format!("{kind}.{path}"));
+                let step = format!("{} {kind}.{path}", object.id);
                 if !self.seen.insert(step) {
                     continue;
                 }

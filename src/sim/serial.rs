@@ -4,7 +4,6 @@
 //! call, without the world's lock, and notes in the devices what became of it. Surprising: a lock
 //! of the lines may be held while the world's is taken, never the other way round.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use crate::sim::files::File;
@@ -17,6 +16,7 @@ use crate::sim::replay;
 use crate::sim::service::Simulator;
 use crate::sim::telnet::Identity;
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Value};
 
 /// The key of a machine's first port.
@@ -35,7 +35,7 @@ pub struct Lines(Mutex<Open>);
 
 #[derive(Default)]
 struct Open {
-    all: BTreeMap<Place, Port>,
+    all: Sorted<Place, Port>,
     /// The world's generation at which everything was looked at.
     seen: u64,
 }
@@ -147,7 +147,7 @@ pub fn power(world: &mut World, id: &str, from: Power, to: Power) -> Vec<(i64, O
 pub fn append(world: &mut World, path: &str, output: &[u8]) {
     let now = world.now;
     let empty = File { size: 0, modified: now, folder: false, content: Some(Arc::default()) };
-    let file = world.files.all.entry(path.to_owned()).or_insert(empty);
+    let file = world.files.all.get_or(path.to_owned(), || empty);
     let Some(content) = &mut file.content else { return };
     let room = MOST_FILE.saturating_sub(content.len());
     Arc::make_mut(content).extend(output.iter().take(room));
@@ -156,8 +156,8 @@ pub fn append(world: &mut World, path: &str, output: &[u8]) {
 }
 
 /// The ports that are to have a line: of machines that run, with an address.
-fn wanted(world: &mut World) -> BTreeMap<Place, (String, Object)> {
-    let mut all = BTreeMap::new();
+fn wanted(world: &mut World) -> Sorted<Place, (String, Object)> {
+    let mut all = Sorted::new();
     for (number, machine) in &world.machines {
         if machine.power != Power::On || world.guests.listen.is_none() {
             continue;

@@ -2,7 +2,6 @@
 //!
 //! One lock holds the world; nobody keeps it while waiting. It must not know how bytes travel.
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
@@ -19,6 +18,7 @@ use crate::sim::serial;
 use crate::sim::serial::Lines;
 use crate::sim::world::World;
 use crate::sim::{permissions, reader, replay, routes, rows, watch, writer};
+use crate::text::sorted::Sorted;
 use crate::vim::table;
 use crate::vim::value::Value;
 use crate::vim::version::Version;
@@ -47,7 +47,7 @@ pub struct Simulator {
 /// What makes trouble on purpose, and what was asked.
 struct Trial {
     rules: Rules,
-    counts: BTreeMap<&'static str, u64>,
+    counts: Sorted<&'static str, u64>,
 }
 
 /// What is known of an answer beside its value.
@@ -66,7 +66,7 @@ impl Simulator {
         Simulator {
             world: Mutex::new(world),
             clock: Mutex::new(clock),
-            trial: Mutex::new(Trial { rules, counts: BTreeMap::new() }),
+            trial: Mutex::new(Trial { rules, counts: Sorted::new() }),
             changed: Condvar::new(),
             stopping: AtomicBool::new(false),
             lines: Lines::default(),
@@ -104,7 +104,7 @@ impl Simulator {
     /// Goes on by another clock, with these rules, and with nothing counted yet.
     pub fn go_on(&self, clock: Clock, rules: Rules) {
         *self.clock() = clock;
-        *self.trial() = Trial { rules, counts: BTreeMap::new() };
+        *self.trial() = Trial { rules, counts: Sorted::new() };
     }
 
     fn trial(&self) -> MutexGuard<'_, Trial> {
@@ -222,7 +222,7 @@ impl Simulator {
         let name = world.name(&call.this.id).unwrap_or_default();
         let seen = Seen { path: "/sdk", method: call.method, object: (&call.this.id, name) };
         let mut trial = self.trial();
-        *trial.counts.entry(call.method).or_default() += 1;
+        *trial.counts.get_or(call.method, u64::default) += 1;
         trial.rules.effects(&seen)
     }
 
@@ -261,7 +261,7 @@ impl Simulator {
     }
 
     /// How often each method was called.
-    pub fn counts(&self) -> BTreeMap<&'static str, u64> {
+    pub fn counts(&self) -> Sorted<&'static str, u64> {
         self.trial().counts.clone()
     }
 

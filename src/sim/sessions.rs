@@ -3,8 +3,6 @@
 //! Sessions expire when idle, are limited in number, and are counted. Surprising: a failed login
 //! gives a cookie too, as real servers do; a cookie proves nothing.
 
-use std::collections::BTreeMap;
-
 use crate::sim::accounts;
 use crate::sim::clock::{Moment, stamp};
 use crate::sim::collectors::Gatherer;
@@ -14,6 +12,7 @@ use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::views::View;
 use crate::sim::watch::{Collector, Filter};
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 /// Views, filters and collectors that one session may have.
@@ -62,13 +61,13 @@ pub struct Session {
     calls: u64,
     agent: String,
     /// By id.
-    pub scoped: BTreeMap<String, Scoped>,
+    pub scoped: Sorted<String, Scoped>,
 }
 
 /// All sessions, and the rules for them.
 pub struct Sessions {
     /// By cookie.
-    pub all: BTreeMap<String, Session>,
+    pub all: Sorted<String, Session>,
     /// How many there may be.
     pub limit: usize,
     /// Idle milliseconds after which one ends.
@@ -85,7 +84,7 @@ pub struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Sessions {
-        let all = BTreeMap::new();
+        let all = Sorted::new();
         let (limit, idle) = (500, 30 * 60 * 1000);
         Sessions { all, limit, idle, logins: 0, logouts: 0, fresh: None, made: 0, scoped: 0 }
     }
@@ -128,7 +127,9 @@ impl Sessions {
 impl Session {
     fn new(world: &World, user: &str, viewer: bool) -> Session {
         let number = world.sessions.made;
-        let collector = (own_collector(world).to_owned(), Scoped::Collector(Collector::default()));
+        let mut scoped = Sorted::new();
+        let own = Scoped::Collector(Collector::default());
+        scoped.insert(own_collector(world).to_owned(), own);
         Session {
             key: format!("52{number:06x}-0000-4000-8000-{number:012x}"),
             user: user.to_owned(),
@@ -137,7 +138,7 @@ impl Session {
             last: world.now,
             calls: 1,
             agent: String::new(),
-            scoped: BTreeMap::from([collector]),
+            scoped,
         }
     }
 

@@ -4,7 +4,6 @@
 //! works on names only: a file that nobody shows any more and that has one child takes the child's
 //! place. Surprising: one rule serves removal of one, of a branch and of all.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::sim::devices;
@@ -15,6 +14,7 @@ use crate::sim::machine::{Machine, Power, Snapshot};
 use crate::sim::power;
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 /// How deep snapshots may stand on each other, and how many there may be in all.
@@ -74,7 +74,7 @@ fn chained(like: &Object, names: &[String]) -> Object {
 
 /// Puts a new child on every disk that takes part in snapshots.
 pub fn branch(machine: &mut Machine) {
-    let mut taken: BTreeSet<String> = disks::disk_files(machine).into_keys().collect();
+    let mut taken: Vec<String> = disks::disk_files(machine).keys().cloned().collect();
     each_backing(machine.own(), &mut |_, backing| {
         if backing.text("diskMode").is_some_and(|it| it.starts_with("independent")) {
             return backing;
@@ -85,7 +85,7 @@ pub fn branch(machine: &mut Machine) {
         let stem = base.trim_end_matches(".vmdk");
         let free = (1..1_000_000).map(|it| format!("{stem}-{it:06}.vmdk"));
         let Some(fresh) = free.into_iter().find(|it| !taken.contains(it)) else { return backing };
-        taken.insert(fresh.clone());
+        taken.push(fresh.clone());
         names.insert(0, fresh);
         chained(&backing, &names)
     });
@@ -102,13 +102,16 @@ fn join(machine: &mut Machine) {
             chains.push(names.into_iter().map(str::to_owned).collect());
         }
     }
-    let mut renamed: BTreeMap<String, String> = BTreeMap::new();
+    let mut renamed: Sorted<String, String> = Sorted::new();
     loop {
-        let shown: BTreeSet<&String> = chains.iter().filter_map(|it| it.first()).collect();
-        let mut children: BTreeMap<&String, BTreeSet<&String>> = BTreeMap::new();
+        let shown: Vec<&String> = chains.iter().filter_map(|it| it.first()).collect();
+        let mut children: Sorted<&String, Vec<&String>> = Sorted::new();
         for pair in chains.iter().flat_map(|it| it.windows(2)) {
             if let [child, parent] = pair {
-                children.entry(parent).or_default().insert(child);
+                let own = children.get_or(parent, Vec::new);
+                if !own.contains(&child) {
+                    own.push(child);
+                }
             }
         }
         // The base of a linked clone belongs to another machine and stays.
@@ -182,8 +185,8 @@ fn depth(machine: &Machine, id: Option<&str>) -> usize {
 }
 
 /// A snapshot and all that stand on it.
-fn branch_of(machine: &Machine, id: &str) -> BTreeSet<String> {
-    let mut all = BTreeSet::from([id.to_owned()]);
+fn branch_of(machine: &Machine, id: &str) -> Vec<String> {
+    let mut all = vec![id.to_owned()];
     loop {
         let on = |it: &&Snapshot| {
             !all.contains(&it.id) && it.parent.as_ref().is_some_and(|it| all.contains(it))
@@ -191,7 +194,7 @@ fn branch_of(machine: &Machine, id: &str) -> BTreeSet<String> {
         let Some(next) = machine.snapshots.iter().find(on).map(|it| it.id.clone()) else {
             return all;
         };
-        all.insert(next);
+        all.push(next);
     }
 }
 
@@ -263,12 +266,12 @@ pub fn revert(world: &mut World, id: &str, to: &str, user: &str, quiet: bool) ->
     Ok(())
 }
 
-fn remove(world: &mut World, id: &str, gone: &BTreeSet<String>) -> Result<()> {
+fn remove(world: &mut World, id: &str, gone: &[String]) -> Result<()> {
     change(world, id, &mut |machine| {
-        let parents: BTreeMap<String, Option<String>> =
+        let parents: Sorted<String, Option<String>> =
             machine.snapshots.iter().map(|it| (it.id.clone(), it.parent.clone())).collect();
         let left = |mut at: Option<String>| {
-            while let Some(id) = at.as_ref().filter(|it| gone.contains(*it)) {
+            while let Some(id) = at.as_ref().filter(|it| gone.contains(it)) {
                 at = parents.get(id).cloned().flatten();
             }
             at
@@ -353,7 +356,7 @@ fn remove_one(world: &mut World, call: &Call) -> Result<Value> {
             }
             let gone = match children {
                 true => branch_of(machine, &which),
-                false => BTreeSet::from([which]),
+                false => vec![which],
             };
             remove(world, &id, &gone).map(|()| Value::Null)
         }),
@@ -367,7 +370,7 @@ fn remove_all(world: &mut World, call: &Call) -> Result<Value> {
         plan(1000),
         Box::new(move |world| {
             let machine = world.machine_mut(&id)?;
-            let gone = machine.snapshots.iter().map(|it| it.id.clone()).collect();
+            let gone: Vec<String> = machine.snapshots.iter().map(|it| it.id.clone()).collect();
             remove(world, &id, &gone).map(|()| Value::Null)
         }),
     )

@@ -3,11 +3,10 @@
 //! Only the REST interface (`crate::sim::rest`) knows them; nothing here knows HTTP but for the
 //! status that a refusal has. Surprising: an object that is gone keeps its tags, unseen.
 
-use std::collections::BTreeSet;
-
 use crate::sim::world::World;
 use crate::text::json;
 use crate::text::json::{Object, Value};
+use crate::text::sorted::Sorted;
 
 /// Categories and tags that there may be, and ten times as many attachments.
 const MOST: usize = 10_000;
@@ -31,7 +30,7 @@ struct Entry {
 pub struct Tags {
     entries: Vec<Entry>,
     /// Tag and object.
-    attached: BTreeSet<(String, String)>,
+    attached: Sorted<(String, String), ()>,
 }
 
 /// A refusal: its status, the word for it, and a sentence.
@@ -98,7 +97,7 @@ impl Tags {
     }
 
     fn tags_of(&self, object: &str) -> Value {
-        let own = self.attached.iter().filter(|it| it.1 == object);
+        let own = self.attached.keys().filter(|it| it.1 == object);
         Value::Array(own.map(|it| json::text(&*it.0)).collect())
     }
 
@@ -164,7 +163,7 @@ pub fn seed(world: &mut World) {
             "group-v31" => &[&lab],
             _ => &[],
         };
-        let own = tags.iter().map(|it| ((*it).clone(), machine.id.clone()));
+        let own = tags.iter().map(|it| (((*it).clone(), machine.id.clone()), ()));
         world.tags.attached.extend(own);
     }
 }
@@ -217,7 +216,7 @@ pub fn kept(world: &mut World, asked: &Asked) -> Result<(u16, Option<Value>)> {
             let ids: Vec<String> =
                 world.tags.entries.iter().filter(|it| gone(it)).map(|it| it.id.clone()).collect();
             world.tags.entries.retain(|it| !gone(it));
-            world.tags.attached.retain(|it| !ids.contains(&it.0));
+            world.tags.attached.retain(|it, ()| !ids.contains(&it.0));
             Ok((204, None))
         }
         _ => Err((405, "operation_not_found", "There is no such operation.".to_owned())),
@@ -243,20 +242,20 @@ fn attach(world: &mut World, tag: &str, (kind, id): &(String, String)) -> Result
             && it.0 != tag
             && world.tags.entry(&it.0, true).is_ok_and(|it| it.category == category.id)
     };
-    if category.single && world.tags.attached.iter().any(other) {
+    if category.single && world.tags.attached.keys().any(other) {
         return Err(invalid("The category allows one tag of it on an object."));
     }
     if world.tags.attached.len() >= MOST * 10 {
         return Err(invalid("There are too many attachments."));
     }
-    world.tags.attached.insert((tag.to_owned(), id.clone()));
+    world.tags.attached.insert((tag.to_owned(), id.clone()), ());
     Ok(())
 }
 
 /// The objects that a tag is attached to and that are still there.
 fn objects(world: &World, tag: &str) -> Result<Value> {
     world.tags.entry(tag, true)?;
-    let own = world.tags.attached.iter().filter(|it| it.0 == tag);
+    let own = world.tags.attached.keys().filter(|it| it.0 == tag);
     let shown = own.filter_map(|(_, id)| {
         let kind = world.kind_of(id)?;
         Some(Value::Object(json::object([("type", json::text(kind)), ("id", json::text(&**id))])))
@@ -298,7 +297,7 @@ pub fn associated(world: &mut World, asked: &Asked) -> Result<(u16, Option<Value
         }
         "detach-multiple-tags-from-object" => {
             let (_, id) = one()?;
-            world.tags.attached.retain(|it| it.1 != id || !tags.contains(&it.0));
+            world.tags.attached.retain(|it, ()| it.1 != id || !tags.contains(&it.0));
             (200, Some(done()))
         }
         "attach-tag-to-multiple-objects" => {

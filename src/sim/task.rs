@@ -4,12 +4,11 @@
 //! task's work, which runs when the task's time is over. Surprising: nothing happens between; a
 //! cancelled task has done nothing.
 
-use std::collections::BTreeMap;
-
 use crate::sim::clock::{Moment, stamp};
 use crate::sim::fault::{Fault, Result};
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 /// What a task does at its end; its value is the task's result.
@@ -48,7 +47,7 @@ pub struct Task {
 /// All tasks, in the order in which they were started.
 #[derive(Default)]
 pub struct Tasks {
-    all: BTreeMap<u64, Task>,
+    all: Sorted<u64, Task>,
     later: Vec<(Moment, Later)>,
 }
 

@@ -2,7 +2,6 @@
 //!
 //! Surprising: the hosts are those of the ESXi kind, read from the same file once for each.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::error::Result;
@@ -15,6 +14,7 @@ use crate::sim::machine::{Machine, Power};
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::tags;
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 const VCENTER: &str = include_str!("inventory/vcenter.xml");
@@ -69,7 +69,7 @@ pub fn base(world: &mut World, host: &str) -> Result<()> {
 
 /// Puts the machines where they belong, and adds a template.
 pub fn place(world: &mut World) {
-    let networks: BTreeMap<String, String> = world
+    let networks: Sorted<String, String> = world
         .all("Network")
         .filter_map(|(id, props)| Some((props.text("name")?.to_owned(), id.to_owned())))
         .collect();
@@ -98,7 +98,7 @@ pub fn place(world: &mut World) {
 }
 
 /// Connects the cards to the networks of this inventory, some of which are port groups.
-fn connect(config: &mut Object, networks: &BTreeMap<String, String>) {
+fn connect(config: &mut Object, networks: &Sorted<String, String>) {
     let Some(Value::Object(hardware)) = config.field_mut("hardware") else { return };
     let Some(Value::List(devices)) = hardware.field_mut("device") else { return };
     for device in devices {

@@ -13,6 +13,8 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
 
+use crate::text::order;
+
 const SECTOR: usize = 512;
 /// Sectors of one grain: 64 KB.
 const GRAIN: u64 = 128;
@@ -40,7 +42,7 @@ pub fn stream_optimized(capacity_sectors: u64, seed: u64) -> Stream {
     // The first grain holds the partition table of a real disk.
     let mut filled: Vec<u64> = (1..FILLED).map(|_| random.next() % grains).collect();
     filled.push(0);
-    filled.sort_unstable();
+    let mut filled = order::by(filled, &u64::cmp);
     filled.dedup();
     Stream {
         capacity,

@@ -3,11 +3,11 @@
 //! What is written here can be downloaded, edited, uploaded and registered again. It knows the
 //! settings that hosts know and the simulator plays; what else stands in a file is `extraConfig`.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use crate::sim::disks::split;
 use crate::sim::machine::Machine;
+use crate::text::sorted::Sorted;
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Value};
 
@@ -105,9 +105,9 @@ pub fn write(machine: &Machine) -> String {
         let (prefix, ..) = CONTROLLERS.iter().find(|(_, kind, _)| it.is(kind))?;
         Some(format!("{prefix}{}", it.int("busNumber").unwrap_or(0)))
     };
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut counts: Sorted<&str, usize> = Sorted::new();
     let mut next = |prefix: &'static str| {
-        let count = counts.entry(prefix).or_default();
+        let count = counts.get_or(prefix, usize::default);
         *count += 1;
         format!("{prefix}{}", *count - 1)
     };
@@ -192,7 +192,7 @@ pub struct Read {
 /// Reads the file that stands at `path`.
 pub fn read(text: &str, path: &str) -> Read {
     let folder = path.rsplit_once('/').map_or(path, |(folder, _)| folder);
-    let mut all: BTreeMap<String, String> = BTreeMap::new();
+    let mut all: Sorted<String, String> = Sorted::new();
     for line in text.lines().take(10_000) {
         if let Some((key, value)) = line.split_once('=') {
             let value = value.trim().trim_matches('"');

@@ -4,7 +4,7 @@
 //! before, by hash. Surprising: a change is always told as the whole property, which the protocol
 //! allows even where the client asked for partial updates.
 
-use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 
@@ -14,6 +14,7 @@ use crate::sim::props::{Chosen, Pages};
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::sessions::Scoped;
 use crate::sim::world::World;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
 /// What is told at once where the client sets no bound.
@@ -34,13 +35,16 @@ pub struct Collector {
 }
 
 /// What a filter has told of one object: a hash for each path.
-type Told = BTreeMap<String, u64>;
+type Told = Sorted<String, u64>;
+
+/// The same of all its objects, by what [`name`] gives.
+type All = Sorted<String, (Ref, Told)>;
 
 /// A filter of a collector.
 pub struct Filter {
     collector: String,
     spec: Object,
-    told: BTreeMap<Ref, Told>,
+    told: All,
 }
 
 fn hashed(value: &Value, to: &mut DefaultHasher) {
@@ -90,7 +94,7 @@ fn destroy_collector(world: &mut World, call: &Call) -> Result<Value> {
 fn create_filter(world: &mut World, call: &Call) -> Result<Value> {
     let spec = call.args.object("spec").cloned().ok_or_else(|| Fault::invalid_argument("spec"))?;
     props::select(world, call, &[&spec])?;
-    let filter = Filter { collector: call.this.id.clone(), spec, told: BTreeMap::new() };
+    let filter = Filter { collector: call.this.id.clone(), spec, told: Sorted::new() };
     world.touch();
     world.keep(call, Scoped::Filter(filter))
 }
@@ -188,7 +192,7 @@ fn filters(world: &mut World, call: &Call, anew: bool) -> Result<Vec<String>> {
     Ok(found)
 }
 
-fn take(world: &mut World, call: &Call, id: &str) -> Option<(Object, BTreeMap<Ref, Told>)> {
+fn take(world: &mut World, call: &Call, id: &str) -> Option<(Object, All)> {
     match world.session(call).ok()?.scoped.get_mut(id)? {
         Scoped::Filter(it) => Some((it.spec.clone(), std::mem::take(&mut it.told))),
         _ => None,
@@ -199,13 +203,16 @@ fn compare(
     world: &World,
     call: &Call,
     chosen: Vec<Chosen>,
-    mut before: BTreeMap<Ref, Told>,
+    before: All,
     room: &mut usize,
-) -> (Vec<Object>, BTreeMap<Ref, Told>, bool) {
-    let (mut updates, mut told) = (Vec::new(), BTreeMap::new());
+) -> (Vec<Object>, All, bool) {
+    // Put in order at the end, all at once.
+    let (mut updates, mut told) = (Vec::new(), Vec::new());
+    let objects: HashSet<String> = chosen.iter().map(|it| name(&it.object)).collect();
     let mut truncated = false;
     for one in chosen {
-        let old = before.remove(&one.object);
+        let key = name(&one.object);
+        let old = before.get(&key).map(|it| &it.1);
         let content = world.read(call, &one);
         let mut now = Told::new();
         let mut changes: Vec<Object> = Vec::new();
@@ -215,21 +222,21 @@ fn compare(
             };
             let fresh = hash(value);
             now.insert(name.to_owned(), fresh);
-            if old.as_ref().and_then(|it| it.get(name)) != Some(&fresh) {
+            if old.and_then(|it| it.get(name)) != Some(&fresh) {
                 changes.push(change(name, "assign").with("val", value));
             }
         }
-        for name in old.iter().flat_map(|it| it.keys()).filter(|it| !now.contains_key(*it)) {
+        for name in old.into_iter().flat_map(|it| it.keys()).filter(|it| !now.contains_key(*it)) {
             changes.push(change(name, "remove"));
         }
         if old.is_some() && changes.is_empty() {
-            told.insert(one.object, now);
+            told.push((key, (one.object, now)));
             continue;
         }
         if *room == 0 {
             truncated = true;
             if let Some(old) = old {
-                told.insert(one.object, old);
+                told.push((key, (one.object, old.clone())));
             }
             continue;
         }
@@ -243,18 +250,25 @@ fn compare(
             update.set("missingSet", missing);
         }
         updates.push(update);
-        told.insert(one.object, now);
+        told.push((key, (one.object, now)));
     }
-    for (object, old) in before {
+    for (key, (object, old)) in before {
+        if objects.contains(&key) {
+            continue;
+        }
         if *room == 0 {
             truncated = true;
-            told.insert(object, old);
+            told.push((key, (object, old)));
             continue;
         }
         *room -= 1;
         updates.push(Object::new("ObjectUpdate").with("kind", "leave").with("obj", object));
     }
-    (updates, told, truncated)
+    (updates, told.into_iter().collect(), truncated)
+}
+
+fn name(object: &Ref) -> String {
+    format!("{} {}", object.kind, object.id)
 }
 
 fn change(name: &str, op: &str) -> Object {

@@ -6,7 +6,6 @@
 //! `generation` counts what a watcher could see, and nobody is told more than that.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use crate::sim::clock::Moment;
 use crate::sim::custom::Custom;
@@ -22,6 +21,7 @@ use crate::sim::rows;
 use crate::sim::sessions::Sessions;
 use crate::sim::tags::Tags;
 use crate::sim::task::Tasks;
+use crate::text::sorted::Sorted;
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
@@ -44,9 +44,9 @@ pub struct World {
     /// The time at which the present request is answered.
     pub now: Moment,
     /// By id.
-    pub plain: BTreeMap<String, Plain>,
+    pub plain: Sorted<String, Plain>,
     /// By number, which is in the id too.
-    pub machines: BTreeMap<u64, Machine>,
+    pub machines: Sorted<u64, Machine>,
     /// What works, and what has.
     pub tasks: Tasks,
     /// Who is logged in.
@@ -62,7 +62,7 @@ pub struct World {
     /// What the next task ends with, because a rule says so.
     pub doom: Option<Fault>,
     /// When each host was booted, by its id; the others were up for two weeks at the start.
-    pub boots: BTreeMap<String, Moment>,
+    pub boots: Sorted<String, Moment>,
     /// Accounts, roles and permissions.
     pub access: Access,
     /// The free licence: every change is refused.
@@ -85,8 +85,8 @@ impl World {
             vcenter,
             version,
             now,
-            plain: BTreeMap::new(),
-            machines: BTreeMap::new(),
+            plain: Sorted::new(),
+            machines: Sorted::new(),
             tasks: Tasks::default(),
             sessions: Sessions::default(),
             files: Files::default(),
@@ -94,7 +94,7 @@ impl World {
             history: History::default(),
             guests: Guests::default(),
             doom: None,
-            boots: BTreeMap::from([(String::new(), now - 14 * 24 * 3_600_000)]),
+            boots: [(String::new(), now - 14 * 24 * 3_600_000)].into_iter().collect(),
             access: Access::default(),
             free_licence: false,
             custom: Custom::default(),

@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::sim::elements;
 use crate::sim::fault::Fault;
 use crate::sim::scalar;
+use crate::text::order;
 use crate::text::xml;
 use crate::vim::table::Field;
 use crate::vim::table::Method;
@@ -313,7 +314,7 @@ impl Pen {
             }
         }
         if !sorted {
-            found.sort_by_key(|it| it.0);
+            found = order::by(found, &|a, b| a.0.cmp(&b.0));
         }
         let mut given = found.iter().peekable();
         for (place, field) in fields.iter().enumerate() {

@@ -9,6 +9,7 @@ pub mod order;
 pub mod percent;
 mod scan;
 pub mod secret;
+pub mod sorted;
 pub mod split;
 pub mod time;
 pub mod words;

@@ -2,11 +2,11 @@
 //!
 //! Views belong to the session and die with it, which is why they are kept here and nowhere else.
 
-use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Kind, Result};
 use crate::text::secret::Secret;
+use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref};
 use crate::vim::version::Version;
 
@@ -16,7 +16,7 @@ pub struct Live {
     pub cookie: Option<Secret>,
     pub version: Version,
     pub content: Object,
-    views: Mutex<BTreeMap<&'static [&'static str], Ref>>,
+    views: Mutex<Sorted<&'static [&'static str], Ref>>,
 }
 
 impl Live {

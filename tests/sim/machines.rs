@@ -170,7 +170,7 @@ fn a_copied_machine_asks_before_it_starts() {
     let old = host.vm("fw-lab");
     {
         let mut world = host.service.world();
-        let file = world.files.all["[datastore1] fw-lab/fw-lab.vmx"].clone();
+        let file = world.files.all.get("[datastore1] fw-lab/fw-lab.vmx").unwrap().clone();
         let text = String::from_utf8(file.content.as_ref().unwrap().to_vec()).unwrap();
         let text = text.replace("fw-lab.vmdk", "/vmfs/volumes/datastore1/fw-lab/fw-lab.vmdk");
         let copy = jumpvisor::sim::files::File { content: Some(text.into_bytes().into()), ..file };

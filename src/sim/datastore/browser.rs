@@ -3,8 +3,6 @@
 //! Surprising: a query of some kinds of files leaves out all others, folders too; without a query
 //! every file is told, the data of disks as well.
 
-use std::cmp::Reverse;
-
 use crate::sim::clock::Moment;
 use crate::sim::clock::stamp;
 use crate::sim::datastore::about;
@@ -20,6 +18,7 @@ use crate::sim::rows::Property;
 use crate::sim::task::Plan;
 use crate::sim::world::World;
 use crate::text::glob::Glob;
+use crate::text::order;
 use crate::vim::table::Type;
 use crate::vim::value::Object;
 use crate::vim::value::Ref;
@@ -129,7 +128,7 @@ impl Search {
     fn folder(&self, world: &World, store: &Ref, folder: &str) -> (Object, Vec<String>) {
         let mut names: Vec<(&str, bool)> = world.files.children(folder).into_iter().collect();
         if self.spec.flag("sortFoldersFirst") == Some(true) {
-            names.sort_by_key(|it| Reverse(it.1));
+            names = order::by_number(names, &|it| i64::from(!it.1));
         }
         let within = files::inside(folder);
         let paths: Vec<(String, bool)> =

@@ -4,8 +4,6 @@
 //! `sleep` takes no time here. It moves the shell's own clock, and from then on changes go to a copy
 //! of the files and are noted, so that the guest makes them when their time has come.
 
-use std::collections::BTreeMap;
-
 use crate::sim::guest::Guest;
 use crate::sim::guest::commands;
 use crate::sim::guest::dos;
@@ -17,6 +15,7 @@ use crate::sim::guest::tree::MOST_FILE;
 use crate::sim::guest::tree::Tree;
 use crate::sim::guest::tree::Trouble;
 use crate::sim::guest::words;
+use crate::text::sorted::Sorted;
 
 /// What a program's file holds; a file with another content is a script.
 pub const PROGRAM: &str = "\u{7f}ELF";
@@ -47,7 +46,7 @@ pub struct Session {
     pub user: &'static User,
     /// In the tree's inner form.
     pub(in crate::sim::guest) cwd: String,
-    pub(in crate::sim::guest) vars: BTreeMap<String, String>,
+    pub(in crate::sim::guest) vars: Sorted<String, String>,
     status: i32,
     /// True once `exit` was typed.
     pub ended: bool,
@@ -56,7 +55,7 @@ pub struct Session {
 impl Session {
     /// A fresh login, at home.
     pub fn new(user: &'static User) -> Session {
-        let (cwd, vars) = (user.home.to_owned(), BTreeMap::new());
+        let (cwd, vars) = (user.home.to_owned(), Sorted::new());
         Session { user, cwd, vars, status: 0, ended: false }
     }
 }
@@ -99,7 +98,7 @@ pub struct Shell<'a> {
     pub guest: &'a mut Guest,
     pub user: &'static User,
     pub cwd: String,
-    pub vars: BTreeMap<String, String>,
+    pub vars: Sorted<String, String>,
     pub status: i32,
     pub at: u64,
     pub ended: bool,
@@ -113,7 +112,7 @@ pub struct Shell<'a> {
 }
 
 /// The environment of a user.
-pub fn environment(guest: &Guest, user: &'static User) -> BTreeMap<String, String> {
+pub fn environment(guest: &Guest, user: &'static User) -> Sorted<String, String> {
     let home = guest.tree.shown(user.home);
     let list: &[(&str, &str)] = match guest.is_windows() {
         false => &[

@@ -4,9 +4,8 @@
 //! and shows `C:\Users`, and any case finds it. The root is the empty path. Every change is one
 //! [`Change`], because a program that sleeps makes its changes later, and a killed one never.
 
-use std::collections::BTreeMap;
-
 use crate::sim::fault::Fault;
+use crate::text::sorted::Sorted;
 
 /// Largest content of one file.
 pub const MOST_FILE: usize = 1 << 20;
@@ -169,7 +168,7 @@ pub struct Change {
 /// The files of a guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tree {
-    nodes: BTreeMap<String, Node>,
+    nodes: Sorted<String, Node>,
     windows: bool,
     bytes: usize,
 }
@@ -177,7 +176,7 @@ pub struct Tree {
 impl Tree {
     /// An empty one, with nothing but its root.
     pub fn new(windows: bool) -> Tree {
-        let mut tree = Tree { nodes: BTreeMap::new(), windows, bytes: 0 };
+        let mut tree = Tree { nodes: Sorted::new(), windows, bytes: 0 };
         let root = String::new();
         let _ = tree.insert(Node {
             path: root,
@@ -303,7 +302,7 @@ impl Tree {
 
     fn below(&self, path: &str) -> impl Iterator<Item = &Node> {
         let prefix = self.key(path) + "/";
-        let from = self.nodes.range(prefix.clone()..);
+        let from = self.nodes.from_key(&*prefix);
         from.take_while(move |(key, _)| key.starts_with(&prefix)).map(|it| it.1)
     }
 

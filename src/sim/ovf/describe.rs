@@ -9,6 +9,7 @@ use crate::sim::ovf::devices::DISK;
 use crate::sim::ovf::devices::NIC;
 use crate::sim::ovf::inspect;
 use crate::sim::ovf::notes::Notes;
+use crate::text::order;
 use crate::text::xml;
 use crate::vim::value::Object;
 use crate::vim::value::Value;
@@ -160,10 +161,9 @@ impl<'a> Descriptor<'a> {
             self.disk(at, disk);
         }
         self.close("DiskSection");
-        let mut networks: Vec<String> =
+        let networks: Vec<String> =
             self.of_kind(NIC).into_iter().map(|it| self.network_of(it)).collect();
-        networks.sort();
-        networks.dedup();
+        let networks = order::unique(networks);
         if networks.is_empty() {
             return;
         }
