@@ -391,7 +391,7 @@ fn changes(kind: &str, method: &str, privilege: &str) -> bool {
     match privilege {
         "" => kind.starts_with("Guest") || !(OWN.contains(&kind) || asks(method)),
         _ if !privilege.starts_with("System.") => true,
-        _ if OWN.contains(&kind) => false,
+        _ if OWN.contains(&kind) || method.starts_with("Search") => false,
         _ => method.ends_with("_Task") || VERBS.iter().any(|it| method.starts_with(it)),
     }
 }
