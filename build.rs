@@ -1,4 +1,5 @@
-//! Packs `src/vim/vim25.schema` into 125 KB that the program carries: a table and all names.
+//! Packs `src/vim/vim25.schema` into 125 KB that the program carries: a table and all names; and the
+//! simulated host's inventory into 17 KB (`src/sim/packed.rs`).
 //!
 //! The schema's own header lines explain its grammar; `src/vim/table.rs` reads what is written here
 //! and is the only other file that knows the layout. Surprising: a member declared `MethodFault` is
@@ -25,6 +26,7 @@ use std::path::Path;
 use std::{env, fs};
 
 const SCHEMA: &str = "src/vim/vim25.schema";
+const INVENTORY: &str = "src/sim/inventory";
 /// No parent, no return value.
 const NONE: u16 = u16::MAX;
 const OPTIONAL: u8 = 0x40;
@@ -124,7 +126,31 @@ fn main() -> Result<()> {
     let (names, table) = pack(&schema)?;
     save(&out, "vim25.counts", table.get(..COUNTS).unwrap_or_default())?;
     let all = [table, names.into_bytes()].concat();
-    save(&out, "vim25.packed", &deflated(&all)?)
+    save(&out, "vim25.packed", &deflated(&all)?)?;
+    announce(&format!("rerun-if-changed={INVENTORY}"));
+    match env::var("CARGO_FEATURE_DEMO") {
+        Ok(_) => save(&out, "inventory.packed", &deflated(&inventory(Path::new(&root))?)?),
+        Err(_) => Ok(()),
+    }
+}
+
+/// Name, zero byte, text, zero byte of each file of the simulated host's inventory.
+fn inventory(root: &Path) -> Result<Vec<u8>> {
+    let unread = |e: std::io::Error| Problem(format!("{INVENTORY}: {e}"));
+    let entries = fs::read_dir(root.join(INVENTORY)).map_err(unread)?;
+    let mut paths = Vec::new();
+    for entry in entries {
+        paths.push(entry.map_err(unread)?.path());
+    }
+    // A directory has no order of its own, and a build is to be repeatable.
+    paths.sort();
+    let mut all = Vec::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+        let text = fs::read(&path).map_err(unread)?;
+        all.extend([name, &text].into_iter().flat_map(|it| it.iter().chain(&[0])));
+    }
+    Ok(all)
 }
 
 /// Cargo listens on standard output; the lint that forbids printing is meant for the program.

@@ -18,6 +18,7 @@ use crate::sim::guests;
 use crate::sim::history::History;
 use crate::sim::machine::{Machine, Power, Question, mac, number_in};
 use crate::sim::machine_more;
+use crate::sim::packed;
 use crate::sim::reader;
 use crate::sim::snapshots;
 use crate::sim::spec;
@@ -27,10 +28,6 @@ use crate::sim::world::{Plain, World};
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vim::version::Version;
-
-const ESXI: &str = include_str!("inventory/esxi.xml");
-const HOST: &str = include_str!("inventory/host.xml");
-const MACHINE: &str = include_str!("inventory/machine.xml");
 
 /// What to begin with.
 #[derive(Clone, Debug)]
@@ -100,9 +97,9 @@ const DOZEN: &[Made] = &[
 pub fn world(start: &Start) -> Result<World> {
     let mut world = World::empty(start.vcenter, start.version, start.now);
     if start.vcenter {
-        vcenter::base(&mut world, HOST)?;
+        vcenter::base(&mut world)?;
     } else {
-        add(&mut world, ESXI, &[])?;
+        add(&mut world, "esxi.xml", &[])?;
         let names = [
             ("{host}", "ha-host"),
             ("{name}", "esxi01.lab.example"),
@@ -113,7 +110,7 @@ pub fn world(start: &Start) -> Result<World> {
             ("{domain}", "lab.example"),
             ("{ip}", "10.20.0.10"),
         ];
-        add(&mut world, HOST, &names)?;
+        add(&mut world, "host.xml", &names)?;
     }
     let browser = Object::new("EnvironmentBrowser");
     let browser = Plain { kind: "EnvironmentBrowser", props: browser };
@@ -146,8 +143,9 @@ fn managers(world: &mut World) {
 }
 
 /// Reads an inventory file into the world, with words put in.
-pub fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> {
-    let text = words.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+pub fn add(world: &mut World, name: &str, words: &[(&str, &str)]) -> Result<()> {
+    let text = packed::file(name).to_owned();
+    let text = words.iter().fold(text, |text, (from, to)| text.replace(from, to));
     for (object, props) in reader::template(&text)? {
         let kind = Type::find(&object.kind).map_or("", Type::name);
         world.plain.insert(object.id, Plain { kind, props });
@@ -157,7 +155,7 @@ pub fn add(world: &mut World, text: &str, words: &[(&str, &str)]) -> Result<()> 
 
 /// The configuration that every machine begins with.
 pub fn base() -> Result<Object> {
-    let read = reader::template(MACHINE)?.into_iter().next();
+    let read = reader::template(packed::file("machine.xml"))?.into_iter().next();
     let config =
         read.and_then(|(_, mut props)| props.remove("config")).and_then(|it| it.into_object());
     config.ok_or_else(|| Error::bug("no configuration in machine.xml"))

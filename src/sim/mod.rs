@@ -49,6 +49,7 @@ mod nfc_http;
 mod options;
 pub mod ovf;
 mod ovf_manager;
+mod packed;
 mod path;
 mod perf;
 pub mod permissions;

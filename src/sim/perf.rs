@@ -10,11 +10,10 @@ use crate::sim::collectors::{element, moment};
 use crate::sim::fault::{Fault, Result};
 use crate::sim::load;
 use crate::sim::load::Load;
+use crate::sim::packed;
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::world::World;
 use crate::vim::value::{Object, Ref, Value};
-
-const COUNTERS: &str = include_str!("inventory/counters.txt");
 
 /// Seconds between samples of the last hour.
 const REALTIME: i64 = 20;
@@ -111,7 +110,7 @@ fn letter(kind: &str) -> char {
 
 fn counters(world: &World) -> impl Iterator<Item = Counter> {
     let vcenter = world.vcenter;
-    COUNTERS.lines().filter_map(move |line| Counter::read(line, vcenter))
+    packed::file("counters.txt").lines().filter_map(move |line| Counter::read(line, vcenter))
 }
 
 /// What is asked about an entity: whether the last hour or a longer time.

@@ -17,8 +17,6 @@ use crate::sim::world::World;
 use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
-const VCENTER: &str = include_str!("inventory/vcenter.xml");
-
 const CLUSTER: &str = "domain-c7";
 const SWITCH: &str = "50 2b 8e 11 7a 3c 4d 5e-9a 61 0c 2f 33 44 55 66";
 
@@ -46,10 +44,10 @@ const PLACES: &[(&str, &str, &str, &str)] = &[
     ("kiosk01", "group-v31", "resgroup-22", "host-23"),
 ];
 
-/// Everything but the machines; `host` is the file that describes one.
-pub fn base(world: &mut World, host: &str) -> Result<()> {
+/// Everything but the machines.
+pub fn base(world: &mut World) -> Result<()> {
     let (now, alarmed) = (stamp(world.now), stamp(world.now - 5 * 3_600_000));
-    inventory::add(world, VCENTER, &[("{now}", &now), ("{alarmed}", &alarmed)])?;
+    inventory::add(world, "vcenter.xml", &[("{now}", &now), ("{alarmed}", &alarmed)])?;
     for (number, short, (kind, owner), ip) in HOSTS {
         let (id, mark) = (format!("host-{number}"), format!("-{number}"));
         let words = [
@@ -62,7 +60,7 @@ pub fn base(world: &mut World, host: &str) -> Result<()> {
             ("{compute-type}", kind),
             ("{compute}", owner),
         ];
-        inventory::add(world, host, &words)?;
+        inventory::add(world, "host.xml", &words)?;
     }
     Ok(())
 }
