@@ -119,7 +119,9 @@ fn new_disk(bench: &mut Bench, at: usize, device: &mut Object, file: Option<&str
             }
             let thin = backing.flag("thinProvisioned") == Some(true);
             room(bench, &path, kilobytes, thin || parent.is_some())?;
-            bench.draft.made.push(NewDisk { path: path.clone(), kilobytes, thin, parent });
+            let written = Some(0);
+            let path = path.clone();
+            bench.draft.made.push(NewDisk { path: path.clone(), kilobytes, thin, parent, written });
             path
         }
         Some(_) => return Err(bad("InvalidDeviceSpec", at, "fileOperation")),
@@ -230,7 +232,8 @@ fn edit_disk(bench: &mut Bench, at: usize, device: &mut Object, old: &Object) ->
             let thin = backing.flag("thinProvisioned") == Some(true);
             room(bench, path, kilobytes - was, thin)?;
             let parent = backing.text("parent.fileName").map(str::to_owned);
-            let grown = NewDisk { path: path.to_owned(), kilobytes, thin, parent };
+            let written = Some(disks::held(bench.draft.world, &backing, 1, was));
+            let grown = NewDisk { path: path.to_owned(), kilobytes, thin, parent, written };
             bench.draft.made.push(grown);
         }
         device.set("backing", backing);

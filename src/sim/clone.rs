@@ -69,6 +69,7 @@ fn copy_disks(draft: &mut Draft, location: &Object, linked: bool) -> Result<()> 
         let path = format!("[{store}] {folder}/{stem}{suffix}.vmdk");
         let thin = backing.flag("thinProvisioned") == Some(true);
         let kilobytes = device.int("capacityInKB").unwrap_or(0);
+        let written = disks::held(world, &backing, usize::MAX, kilobytes);
         let parent = backing.clone();
         backing.remove("parent");
         backing.remove("deltaDiskFormat");
@@ -83,7 +84,7 @@ fn copy_disks(draft: &mut Draft, location: &Object, linked: bool) -> Result<()> 
             backing.set("uuid", format!("6000C29{:x}-{key:04x}-4f3a-9c1d-{number:012x}", key % 16));
         }
         let parent = linked.then_some(old);
-        draft.made.push(NewDisk { path, kilobytes, thin, parent });
+        draft.made.push(NewDisk { path, kilobytes, thin, parent, written: Some(written) });
         device.set("backing", backing);
     }
     draft.set_devices(list);

@@ -24,6 +24,8 @@ pub struct NewDisk {
     pub thin: bool,
     /// The disk that it is based on.
     pub parent: Option<String>,
+    /// Bytes that are on it; where nobody knows, a believable part.
+    pub written: Option<i64>,
 }
 
 /// Datastore and path of `[datastore1] web01/web01.vmx`.
@@ -119,7 +121,44 @@ pub fn put_disk(world: &mut World, disk: &NewDisk) {
          # The Disk Data Base\n#DDB\n\nddb.adapterType = \"lsilogic\"\n{thin}"
     );
     put(world, &disk.path, i64::try_from(text.len()).unwrap_or(0), Some(text));
-    put(world, &extent, taken(disk.kilobytes, disk.thin, disk.parent.is_some()), None);
+    let child = disk.parent.is_some();
+    let bytes = match disk.written {
+        Some(written) if disk.thin && !child => written.max(1 << 20),
+        _ => taken(disk.kilobytes, disk.thin, child),
+    };
+    put(world, &extent, bytes, None);
+}
+
+/// The bytes that the first so many files of a disk take, from the newest child on.
+pub fn held(world: &World, backing: &Object, files: usize, kilobytes: i64) -> i64 {
+    let thin = backing.flag("thinProvisioned") == Some(true);
+    let names = chain(backing);
+    let sizes = names.iter().enumerate().take(files).map(|(at, path)| {
+        let child = at + 1 < names.len();
+        let file = world.files.all.get(&extent(path, child));
+        let known = file.and_then(|it| i64::try_from(it.size).ok());
+        known.unwrap_or_else(|| taken(kilobytes, thin, child))
+    });
+    sizes.sum()
+}
+
+/// Bytes that a machine takes on datastores, and those that it may take beyond them.
+pub fn storage(world: &World, machine: &Machine) -> (i64, i64) {
+    let (mut committed, mut uncommitted) = (4 << 20, 0);
+    for disk in machine.devices().filter(|it| it.is("VirtualDisk")) {
+        let Some(backing) = disk.object("backing") else { continue };
+        let kilobytes = disk.int("capacityInKB").unwrap_or(0);
+        // The base of a linked clone belongs to another machine.
+        let names = chain(backing);
+        let own = names.iter().skip(1).take_while(|it| is_own(machine, it)).count() + 1;
+        let used = held(world, backing, own, kilobytes);
+        committed += used;
+        uncommitted += (kilobytes * 1024 - used).max(0);
+    }
+    if machine.power == Power::On {
+        committed += machine.memory() << 20;
+    }
+    (committed, uncommitted)
 }
 
 /// Takes the files of a disk away.
@@ -174,7 +213,7 @@ pub fn disk_files(machine: &Machine) -> Sorted<String, NewDisk> {
                 }
                 let parent = names.get(at + 1).map(|it| (*it).to_owned());
                 let path = (*path).to_owned();
-                let fresh = NewDisk { path: path.clone(), kilobytes, thin, parent };
+                let fresh = NewDisk { path: path.clone(), kilobytes, thin, parent, written: None };
                 all.get_or(path, || fresh);
             }
         }

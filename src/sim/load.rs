@@ -3,6 +3,7 @@
 //! Machines have a load of their own; what is above them is the sum. It knows no questions.
 
 use crate::sim::clock::Moment;
+use crate::sim::disks;
 use crate::sim::machine::{MHZ, Machine, Power};
 use crate::sim::perf::Counter;
 use crate::sim::world::World;
@@ -100,7 +101,7 @@ impl Load {
                 load.add(machine, 1);
                 load.mhz = load.cpus * MHZ;
                 load.uptime = (at - machine.booted).max(0) / 1000;
-                let (committed, uncommitted) = machine.storage();
+                let (committed, uncommitted) = disks::storage(world, machine);
                 load.stored = committed >> 10;
                 load.space = (committed + uncommitted) >> 10;
             }

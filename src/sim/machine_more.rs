@@ -43,7 +43,7 @@ fn storage(world: &World, machine: &Machine) -> Object {
     let stores: Vec<Ref> =
         machine.stores().iter().filter_map(|it| disks::store(world, it)).collect();
     let shares = i64::try_from(stores.len()).unwrap_or(1).max(1);
-    let (committed, uncommitted) = machine.storage();
+    let (committed, uncommitted) = disks::storage(world, machine);
     let usage = stores.into_iter().map(|store| {
         Object::new("VirtualMachineUsageOnDatastore")
             .with("datastore", store)

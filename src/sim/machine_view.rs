@@ -115,26 +115,8 @@ impl Machine {
             .collect()
     }
 
-    /// Bytes in use and bytes that thin disks may still take.
-    pub fn storage(&self) -> (i64, i64) {
-        let (mut committed, mut uncommitted) = (4 << 20, 0);
-        for disk in self.devices().filter(|it| it.is("VirtualDisk")) {
-            let bytes = disk.int("capacityInKB").unwrap_or(0) * 1024;
-            let used = if disk.flag("backing.thinProvisioned") == Some(true) {
-                bytes / 5 * 2
-            } else {
-                bytes
-            };
-            committed += used;
-            uncommitted += bytes - used;
-        }
-        if self.power == Power::On {
-            committed += self.memory() << 20;
-        }
-        (committed, uncommitted)
-    }
-
-    fn summary(&self, now: Moment) -> Object {
+    fn summary(&self, world: &World) -> Object {
+        let now = world.now;
         let config = Object::new("VirtualMachineConfigSummary")
             .with("name", self.name.as_str())
             .with("template", self.config.flag("template").unwrap_or(false))
@@ -159,7 +141,7 @@ impl Machine {
             .with("toolsRunningStatus", running)
             .with_some("hostName", runs.then_some(&self.hostname))
             .with_some("ipAddress", runs.then_some(&self.ip).filter(|it| !it.is_empty()));
-        let (committed, uncommitted) = self.storage();
+        let (committed, uncommitted) = disks::storage(world, self);
         Object::new("VirtualMachineSummary")
             .with("vm", self.reference())
             .with("runtime", self.runtime())
@@ -281,7 +263,7 @@ pub const FAMILY: Family = Family {
         property!("name", |it, _world| Some(it.name.as_str().into())),
         property!("parent", |it, _world| Some(Ref::new("Folder", it.parent.as_str()).into())),
         property!("config", |it, _world| Some(it.info().into())),
-        property!("summary", |it, world| Some(it.summary(world.now).into())),
+        property!("summary", |it, world| Some(it.summary(world).into())),
         property!("runtime", |it, _world| Some(it.runtime().into())),
         property!("guest", |it, world| Some(it.guest(world.now).into())),
         property!("guestHeartbeatStatus", |it, world| Some(it.heartbeat(world.now).into())),
