@@ -13,6 +13,7 @@ mod collectors;
 pub mod console;
 mod custom;
 mod datastore;
+mod deflate;
 mod device_kinds;
 mod devices;
 mod disks;

@@ -8,11 +8,8 @@
 
 use std::io;
 use std::io::Read;
-use std::io::Write;
 
-use flate2::Compression;
-use flate2::write::ZlibEncoder;
-
+use crate::sim::deflate;
 use crate::text::order;
 
 const SECTOR: usize = 512;
@@ -117,7 +114,7 @@ impl Stream {
     }
 
     fn grain(&mut self, at: usize, number: u64) -> io::Result<()> {
-        let packed = content(self.seed, number)?;
+        let packed = content(self.seed, number);
         let slot = usize::try_from(number % TABLE).unwrap_or(0);
         self.table[slot] = u32::try_from(self.sector).unwrap_or(0);
         self.out.extend_from_slice(&(number * GRAIN).to_le_bytes());
@@ -218,16 +215,14 @@ fn descriptor(capacity: u64, seed: u64) -> String {
 }
 
 /// A grain, packed: a quarter of it does not shrink.
-fn content(seed: u64, number: u64) -> io::Result<Vec<u8>> {
+fn content(seed: u64, number: u64) -> Vec<u8> {
     let mut random = Random(seed ^ number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     let mut bytes = vec![0; GRAIN as usize * SECTOR];
     let quarter = bytes.len() / 4;
     for piece in bytes[..quarter].chunks_exact_mut(8) {
         piece.copy_from_slice(&random.next().to_le_bytes());
     }
-    let mut packer = ZlibEncoder::new(Vec::new(), Compression::fast());
-    packer.write_all(&bytes)?;
-    packer.finish()
+    deflate::zlib(&bytes)
 }
 
 /// SplitMix64: small, and good enough to look like data.

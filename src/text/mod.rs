@@ -1,6 +1,7 @@
 //! Pure helpers over text and bytes: no sockets, no files, no hypervisor's words.
 
 pub mod base64;
+pub mod crc;
 pub mod explain;
 pub mod glob;
 pub mod json;

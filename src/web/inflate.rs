@@ -2,18 +2,25 @@
 //!
 //! It knows nothing of sockets and keeps no more than one buffer, so that a small answer which
 //! swells to gigabytes stops at the reader's own limit. Surprising: the end of the compressed data is
-//! not the end of the body; reading on is what frees the connection for the next request.
+//! not the end of the body; reading on is what frees the connection for the next request. The gzip
+//! around the data is read here, because flate2's own reader sums with a crate of 21 KB.
 
 use std::io;
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::DeflateDecoder;
 
+use crate::text::crc;
 use crate::web::exchange::{into_io, is_carried};
 use crate::web::failure::{Part, Peer};
+
+/// Compressed bytes that are kept.
+const BUFFER: usize = 32 << 10;
+/// The longest name or comment in a header.
+const LONGEST_NAME: usize = 65_535;
 
 /// The bytes as the peer sends them, with its failures in our words.
 pub(crate) struct Raw {
@@ -39,21 +46,117 @@ impl Read for Raw {
     }
 }
 
-/// The bytes with gzip undone.
+/// The bytes with gzip undone; one member may follow another.
 pub(crate) struct Inflated<R> {
-    decoder: MultiGzDecoder<R>,
+    data: DeflateDecoder<BufReader<R>>,
+    stage: Stage,
+    /// Of the member at hand: the CRC and the length, which wraps.
+    sum: u32,
+    length: u32,
     peer: Arc<Peer>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Before a member, or at the end.
+    Between,
+    Data,
+    Done,
 }
 
 impl<R: Read> Inflated<R> {
     pub(crate) fn new(raw: R, peer: Arc<Peer>) -> Inflated<R> {
-        Inflated { decoder: MultiGzDecoder::new(raw), peer }
+        let data = DeflateDecoder::new(BufReader::with_capacity(BUFFER, raw));
+        Inflated { data, stage: Stage::Between, sum: 0, length: 0, peer }
     }
+
+    fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.stage {
+                Stage::Between if self.data.get_mut().fill_buf()?.is_empty() => {
+                    self.stage = Stage::Done;
+                }
+                Stage::Between => {
+                    header(self.data.get_mut())?;
+                    self.data.reset_data();
+                    (self.stage, self.sum, self.length) = (Stage::Data, 0, 0);
+                }
+                Stage::Data => {
+                    let count = self.data.read(buffer)?;
+                    if count > 0 {
+                        let fresh = buffer.get(..count).unwrap_or_default();
+                        self.sum = crc::add(self.sum, fresh);
+                        let count = u32::try_from(count).unwrap_or(0);
+                        self.length = self.length.wrapping_add(count);
+                        return Ok(fresh.len());
+                    }
+                    let mut wanted = [0; 8];
+                    self.data.get_mut().read_exact(&mut wanted)?;
+                    let found = u64::from(self.length) << 32 | u64::from(self.sum);
+                    if u64::from_le_bytes(wanted) != found {
+                        return Err(damaged());
+                    }
+                    self.stage = Stage::Between;
+                }
+                Stage::Done => return Ok(0),
+            }
+        }
+    }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "corrupt gzip stream")
+}
+
+/// Reads a member's header, up to its data.
+fn header(raw: &mut dyn Read) -> io::Result<()> {
+    let mut sum = 0;
+    let mut byte = || -> io::Result<u8> {
+        let mut one = [0];
+        raw.read_exact(&mut one)?;
+        sum = crc::add(sum, &one);
+        Ok(one[0])
+    };
+    let mut fixed = [0; 10];
+    for it in &mut fixed {
+        *it = byte()?;
+    }
+    let [0x1f, 0x8b, 8, flags, ..] = fixed else { return Err(damaged()) };
+    if flags & 0b1110_0000 != 0 {
+        return Err(damaged());
+    }
+    if flags & 4 != 0 {
+        let length = u16::from_le_bytes([byte()?, byte()?]);
+        for _ in 0..length {
+            byte()?;
+        }
+    }
+    // A name and a comment, each up to a zero.
+    for flag in [8, 16] {
+        let mut left = LONGEST_NAME;
+        while flags & flag != 0 && byte()? != 0 {
+            left -= 1;
+            if left == 0 {
+                return Err(damaged());
+            }
+        }
+    }
+    if flags & 2 != 0 {
+        let mut wanted = [0; 2];
+        raw.read_exact(&mut wanted)?;
+        if sum.to_le_bytes()[..2] != wanted {
+            return Err(damaged());
+        }
+    }
+    Ok(())
 }
 
 impl<R: Read> Read for Inflated<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.decoder.read(buffer).map_err(|error| {
+        if buffer.is_empty() {
+            return Ok(0);
+        }
+        self.next(buffer).map_err(|error| {
             let known = is_carried(&error) || error.kind() == io::ErrorKind::Interrupted;
             if known { error } else { into_io(self.peer.not_inflated(&error)) }
         })

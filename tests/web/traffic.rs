@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use flate2::Compression;
+use flate2::GzBuilder;
 use flate2::write::GzEncoder;
 use jumpvisor::error::Kind;
 use jumpvisor::web::client::Client;
@@ -139,12 +140,42 @@ fn compressed_answers_are_inflated_and_free_the_connection() {
 }
 
 #[test]
+fn members_follow_one_another_and_headers_have_all_that_they_may() {
+    // Extra field, name, comment, and a sum of the header.
+    let text = b"second".repeat(1_000);
+    let mut encoder = GzBuilder::new()
+        .extra(vec![1, 2, 3])
+        .filename("name")
+        .comment("comment")
+        .write(Vec::new(), Compression::best());
+    encoder.write_all(&text).unwrap();
+    let mut dressed = encoder.finish().unwrap();
+    dressed[3] |= 2;
+    let end = 10 + 2 + 3 + 5 + 8;
+    let mut sum = flate2::Crc::new();
+    sum.update(&dressed[..end]);
+    dressed.splice(end..end, sum.sum().to_le_bytes()[..2].to_vec());
+    let body = [gzip(b"first"), dressed.clone(), gzip(b"third")].concat();
+    let expected = [b"first", &text[..], b"third"].concat();
+    assert_eq!(get(&plain(&compressed(body)), "/").unwrap(), (200, expected));
+    dressed[end] ^= 1;
+    let error = get(&plain(&compressed(dressed)), "/").unwrap_err();
+    assert!(error.to_string().contains("damaged or cut short"), "{error}");
+}
+
+#[test]
 fn damaged_compression_is_an_error() {
     let whole = gzip(&b"0123456789".repeat(5_000));
     let mut flipped = whole.clone();
     flipped[whole.len() / 2] ^= 0xff;
     let cut = whole[..whole.len() - 5].to_vec();
-    for body in [cut, flipped, b"not gzip at all".to_vec(), whole[..4].to_vec()] {
+    let [mut sum, mut length] = [whole.clone(), whole.clone()];
+    sum[whole.len() - 8] ^= 1;
+    length[whole.len() - 1] ^= 1;
+    let behind = [&whole, &b"more"[..]].concat();
+    for body in
+        [cut, flipped, sum, length, behind, b"not gzip at all".to_vec(), whole[..4].to_vec()]
+    {
         let server = compressed(body);
         let error = get(&plain(&server), "/").unwrap_err();
         assert!(error.to_string().contains("damaged or cut short"), "{error}");

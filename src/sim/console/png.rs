@@ -3,16 +3,12 @@
 //! Grey in sixteen steps, so that a smaller picture stays legible. Surprising: the part is cut out
 //! before it is scaled (unverified: that a host does it in this order).
 
-use std::io::Write as _;
-
-use flate2::Compression;
-use flate2::Crc;
-use flate2::write::ZlibEncoder;
-
 use crate::sim::console::glyphs;
 use crate::sim::console::screen::COLUMNS;
 use crate::sim::console::screen::ROWS;
 use crate::sim::console::screen::Screen;
+use crate::sim::deflate;
+use crate::text::crc;
 
 /// The whole picture.
 pub const WIDTH: usize = COLUMNS * glyphs::WIDTH;
@@ -133,10 +129,7 @@ fn draw(screen: &Screen) -> Vec<u8> {
 }
 
 fn file(width: usize, height: usize, rows: &[u8]) -> Vec<u8> {
-    let mut packed = ZlibEncoder::new(Vec::new(), Compression::default());
-    // Writing to memory does not fail.
-    let _ = packed.write_all(rows);
-    let packed = packed.finish().unwrap_or_default();
+    let packed = deflate::zlib(rows);
     let mut header = Vec::new();
     for side in [width, height] {
         header.extend(u32::try_from(side).unwrap_or(0).to_be_bytes());
@@ -149,9 +142,7 @@ fn file(width: usize, height: usize, rows: &[u8]) -> Vec<u8> {
         let from = out.len();
         out.extend(kind);
         out.extend(data);
-        let mut crc = Crc::new();
-        crc.update(&out[from..]);
-        out.extend(crc.sum().to_be_bytes());
+        out.extend(crc::add(0, &out[from..]).to_be_bytes());
     }
     out
 }
@@ -168,9 +159,7 @@ mod tests {
         let (mut at, mut kinds, mut packed) = (8, Vec::new(), Vec::new());
         while at < png.len() {
             let end = at + 8 + usize::try_from(number(at)).unwrap();
-            let mut crc = Crc::new();
-            crc.update(&png[at + 4..end]);
-            assert_eq!(number(end), crc.sum());
+            assert_eq!(number(end), crc::add(0, &png[at + 4..end]));
             kinds.push(std::str::from_utf8(&png[at + 4..at + 8]).unwrap());
             if &png[at + 4..at + 8] == b"IDAT" {
                 packed.extend(&png[at + 8..end]);

@@ -5,14 +5,11 @@
 
 use std::io;
 use std::io::Read;
-use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::panic::catch_unwind;
 use std::time::Instant;
 
-use flate2::Compression;
-use flate2::write::GzEncoder;
-
+use crate::sim::deflate;
 use crate::sim::http::Answer;
 use crate::sim::http::Body;
 use crate::sim::http::Request;
@@ -275,10 +272,7 @@ fn pack(head: Option<&Head>, answer: &mut Answer) {
     let mut accepted = head.map_or(&[][..], |it| it.headers.as_slice()).iter();
     if accepted.any(|(name, list)| name.eq_ignore_ascii_case("Accept-Encoding") && takes_gzip(list))
     {
-        let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
-        let packed = packer.write_all(body).and_then(|()| packer.finish());
-        let Ok(packed) = packed else { return };
-        *body = packed;
+        *body = deflate::gzip(body);
         answer.headers.push(("Content-Encoding", "gzip".to_owned()));
     }
     answer.headers.push(("Vary", "Accept-Encoding".to_owned()));
