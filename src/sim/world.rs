@@ -16,7 +16,6 @@ use crate::sim::guests::Guests;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
 use crate::sim::nfc::Nfc;
-use crate::sim::permissions::Access;
 use crate::sim::rest::Session;
 use crate::sim::rows;
 use crate::sim::sessions::Sessions;
@@ -63,8 +62,6 @@ pub struct World {
     pub doom: Option<Fault>,
     /// When each host was booted, by its id; the others were up for two weeks at the start.
     pub boots: BTreeMap<String, Moment>,
-    /// Accounts, roles and permissions.
-    pub access: Access,
     /// The free licence: every change is refused.
     pub free_licence: bool,
     /// Custom fields and customization specifications of a vCenter.
@@ -95,7 +92,6 @@ impl World {
             guests: Guests::default(),
             doom: None,
             boots: BTreeMap::from([(String::new(), now - 14 * 24 * 3_600_000)]),
-            access: Access::default(),
             free_licence: false,
             custom: Custom::default(),
             tags: Tags::default(),
