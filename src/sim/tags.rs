@@ -69,7 +69,7 @@ impl Tags {
         found.ok_or_else(|| missing(id))
     }
 
-    fn ids(&self, of: impl Fn(&Entry) -> bool) -> Value {
+    fn ids(&self, of: &dyn Fn(&Entry) -> bool) -> Value {
         Value::Array(
             self.entries.iter().filter(|it| of(it)).map(|it| json::text(&*it.id)).collect(),
         )
@@ -141,10 +141,10 @@ pub fn kept(world: &mut World, asked: &Asked) -> Result<(u16, Option<Value>)> {
     if asked.action == "list-tags-for-category" {
         let named = json::get_text(&asked.body, "category_id").unwrap_or(&asked.id);
         let category = world.tags.entry(named, false)?.id.clone();
-        return Ok((200, Some(world.tags.ids(|it| it.category == category))));
+        return Ok((200, Some(world.tags.ids(&|it| it.category == category))));
     }
     match (asked.method, &*asked.id) {
-        ("GET", "") => Ok((200, Some(world.tags.ids(|it| it.category.is_empty() != tag)))),
+        ("GET", "") => Ok((200, Some(world.tags.ids(&|it| it.category.is_empty() != tag)))),
         ("GET", id) => Ok((200, Some(world.tags.entry(id, tag)?.shown()))),
         _ => Err((405, "operation_not_found", "There is no such operation.".to_owned())),
     }

@@ -166,15 +166,18 @@ impl World {
     }
 
     /// Every plain object of this type or one that extends it.
-    pub fn all<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Object)> {
+    pub fn all<'a>(&'a self, kind: &str) -> std::vec::IntoIter<(&'a str, &'a Object)> {
         let base = Type::find(kind);
-        let is = move |own: &str| {
+        let is = |own: &str| {
             own == kind || Type::find(own).zip(base).is_some_and(|(own, base)| own.is_a(base))
         };
-        self.plain
-            .iter()
-            .filter(move |(_, it)| is(it.kind))
-            .map(|(id, it)| (id.as_str(), &it.props))
+        let mut found = Vec::new();
+        for (id, it) in &self.plain {
+            if is(it.kind) {
+                found.push((id.as_str(), &it.props));
+            }
+        }
+        found.into_iter()
     }
 
     /// The name of an entity.

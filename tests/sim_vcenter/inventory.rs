@@ -120,11 +120,6 @@ fn folders_are_made_filled_and_destroyed() {
     let text = everything(&mut it);
     assert!(!text.contains("test01") && !text.contains(&made_one), "still there");
     assert!(it.task("Folder:group-v3", "Destroy_Task", "").contains("NotSupported"));
-    let made_one = made(&it.call("Folder:group-d1", "CreateDatacenter", "<name>DC1</name>"));
-    assert!(it.get(&format!("Datacenter:{made_one}"), "vmFolder").contains("group-v"));
-    assert!(
-        it.call("Folder:group-v3", "CreateDatacenter", "<name>X</name>").contains("NotSupported")
-    );
     let mut esxi = Client::new(false, None);
     let text = esxi.call("Folder:ha-folder-vm", "CreateFolder", "<name>x</name>");
     assert!(text.contains("NotSupported"), "{text}");
