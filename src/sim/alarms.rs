@@ -3,9 +3,7 @@
 //! Surprising: nothing triggers an alarm here; one is triggered at the start, and stays.
 
 use crate::sim::clock::stamp;
-use crate::sim::collectors::element;
 use crate::sim::fault::{Fault, Result};
-use crate::sim::folders;
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::world::World;
 use crate::vim::table::Type;
@@ -116,100 +114,14 @@ fn acknowledge(world: &mut World, call: &Call) -> Result<Value> {
     Ok(Value::Null)
 }
 
-/// An alarm's description, from what a client says and what the server adds.
-fn info(world: &World, call: &Call, alarm: &str, entity: &Ref) -> Option<Object> {
-    let mut info = Object::new("AlarmInfo");
-    for (name, value) in call.args.object("spec")?.fields() {
-        info.set(name, value);
-    }
-    let alarm = Ref::new("Alarm", alarm);
-    Some(
-        info.with("key", alarm.id.as_str())
-            .with("alarm", alarm)
-            .with("entity", entity)
-            .with("lastModifiedTime", stamp(world.now))
-            .with("lastModifiedUser", call.user)
-            .with("creationEventId", 0),
-    )
-}
-
-fn named(world: &World, name: &str, own: &str) -> Result<()> {
-    let mut all = world.all("Alarm");
-    match all.find(|(id, props)| *id != own && props.text("info.name") == Some(name)) {
-        Some((id, _)) => Err(Fault::duplicate_name(name, &Ref::new("Alarm", id))),
-        None => Ok(()),
-    }
-}
-
-fn create(world: &mut World, call: &Call) -> Result<Value> {
-    let entity = entity(world, call)?;
-    named(world, call.args.text("spec.name").unwrap_or_default(), "")?;
-    let alarm = folders::add(world, "Alarm", "alarm-", Object::new("Alarm"));
-    let info = info(world, call, &alarm.id, &entity);
-    if let (Some(props), Some(info)) = (world.plain_mut(&alarm.id), info) {
-        props.set("info", info);
-    }
-    Ok(alarm.into())
-}
-
-fn reconfigure(world: &mut World, call: &Call) -> Result<Value> {
-    named(world, call.args.text("spec.name").unwrap_or_default(), &call.this.id)?;
-    let place = world.property(call.this, "info").and_then(|it| it.reference("entity").cloned());
-    let info = place.and_then(|it| info(world, call, &call.this.id, &it));
-    if let (Some(props), Some(info)) = (world.plain_mut(&call.this.id), info) {
-        props.set("info", info);
-    }
-    Ok(Value::Null)
-}
-
-fn remove(world: &mut World, call: &Call) -> Result<Value> {
-    world.plain.remove(&call.this.id);
-    world.touch();
-    for plain in world.plain.values_mut() {
-        let all: Vec<Object> = plain.props.objects("triggeredAlarmState").cloned().collect();
-        if !all.is_empty() {
-            let left = all.into_iter().filter(|it| it.reference("alarm") != Some(call.this));
-            plain.props.set("triggeredAlarmState", left.collect::<Vec<_>>());
-        }
-    }
-    Ok(Value::Null)
-}
-
-fn description(_: &World, _: &str) -> Option<Value> {
-    let words = |all: &[&str]| -> Value { all.iter().map(|it| element(it, it)).collect() };
-    let types = |all: &[&str]| -> Value {
-        let of = |it: &&str| {
-            Object::new("TypeDescription").with("label", *it).with("summary", *it).with("key", *it)
-        };
-        all.iter().map(of).collect()
-    };
-    let power = words(&["poweredOn", "poweredOff", "suspended"]);
-    let description = Object::new("AlarmDescription")
-        .with(
-            "expr",
-            types(&["StateAlarmExpression", "MetricAlarmExpression", "EventAlarmExpression"]),
-        )
-        .with("stateOperator", words(&["isEqual", "isUnequal"]))
-        .with("metricOperator", words(&["isAbove", "isBelow"]))
-        .with("hostSystemConnectionState", words(&["connected", "notResponding", "disconnected"]))
-        .with("virtualMachinePowerState", power)
-        .with("entityStatus", words(&["gray", "green", "yellow", "red"]))
-        .with("action", types(&["SendEmailAction", "SendSNMPAction", "RunScriptAction"]));
-    Some(description.into())
-}
-
 /// What this file plays.
 pub const FAMILY: Family = Family {
     methods: &[
         Method { on: "AlarmManager", name: "GetAlarm", run: get },
         Method { on: "AlarmManager", name: "GetAlarmState", run: state },
         Method { on: "AlarmManager", name: "AcknowledgeAlarm", run: acknowledge },
-        Method { on: "AlarmManager", name: "CreateAlarm", run: create },
-        Method { on: "Alarm", name: "ReconfigureAlarm", run: reconfigure },
-        Method { on: "Alarm", name: "RemoveAlarm", run: remove },
     ],
     properties: &[
-        Property { on: "AlarmManager", name: "description", get: description },
         Property { on: "ManagedEntity", name: "triggeredAlarmState", get: triggered },
         Property { on: "ManagedEntity", name: "declaredAlarmState", get: states },
     ],

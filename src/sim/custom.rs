@@ -7,7 +7,7 @@ use crate::sim::world::World;
 use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 
-/// Fields and specifications that there may be.
+/// Fields that there may be.
 const MOST: usize = 1000;
 
 /// Values of custom fields, and customization specifications.
@@ -71,38 +71,6 @@ fn get(world: &mut World, call: &Call) -> Result<Value> {
     found.map(Value::from).ok_or_else(not_found)
 }
 
-/// Creates or overwrites a specification.
-fn write(world: &mut World, call: &Call) -> Result<Value> {
-    let mut item = call.args.object("item").cloned().ok_or_else(not_found)?;
-    let name = item.text("info.name").unwrap_or_default().to_owned();
-    let old = world.custom.specs.iter().position(|it| it.text("info.name") == Some(&*name));
-    let now = stamp(world.now);
-    if let Some(Value::Object(info)) = item.field_mut("info") {
-        info.set("lastUpdateTime", now.as_str());
-        info.set("changeVersion", now);
-    }
-    match (old, call.method == "CreateCustomizationSpec") {
-        (Some(_), true) => {
-            let text = format!("The specified key, name, or identifier '{name}' already exists.");
-            return Err(Fault::new("AlreadyExists", text).with("name", name));
-        }
-        (None, false) => return Err(not_found()),
-        (Some(at), false) => world.custom.specs.splice(at..=at, [item]).for_each(drop),
-        (None, true) if world.custom.specs.len() < MOST => world.custom.specs.push(item),
-        _ => return Err(Fault::new("LimitExceeded", "There are too many specifications.")),
-    }
-    world.touch();
-    Ok(Value::Null)
-}
-
-fn delete(world: &mut World, call: &Call) -> Result<Value> {
-    let name = call.args.text("name").unwrap_or_default();
-    spec(world, name).ok_or_else(not_found)?;
-    world.custom.specs.retain(|it| it.text("info.name") != Some(name));
-    world.touch();
-    Ok(Value::Null)
-}
-
 const MANAGER: &str = "CustomFieldsManager";
 
 fn fields(world: &World) -> Vec<Object> {
@@ -116,19 +84,12 @@ fn keep(world: &mut World, fields: Vec<Object>) {
     }
 }
 
-/// Refuses a name that a field has already.
-fn free(all: &[Object], name: &str, own: i64) -> Result<()> {
-    let taken = |it: &&Object| it.text("name") == Some(name) && it.int("key") != Some(own);
-    match all.iter().find(taken) {
-        Some(_) => Err(Fault::duplicate_name(name, &Ref::new(MANAGER, MANAGER))),
-        None => Ok(()),
-    }
-}
-
 fn add_field(world: &mut World, call: &Call) -> Result<Value> {
     let name = call.args.text("name").unwrap_or_default();
     let mut all = fields(world);
-    free(&all, name, 0)?;
+    if all.iter().any(|it| it.text("name") == Some(name)) {
+        return Err(Fault::duplicate_name(name, &Ref::new(MANAGER, MANAGER)));
+    }
     if all.len() >= MOST {
         return Err(Fault::new("LimitExceeded", "There are too many fields."));
     }
@@ -141,30 +102,6 @@ fn add_field(world: &mut World, call: &Call) -> Result<Value> {
     all.push(field.clone());
     keep(world, all);
     Ok(field.into())
-}
-
-fn remove_field(world: &mut World, call: &Call) -> Result<Value> {
-    let key = call.args.int("key").unwrap_or(0);
-    let mut all = fields(world);
-    let before = all.len();
-    all.retain(|it| it.int("key") != Some(key));
-    if all.len() == before {
-        return Err(Fault::invalid_argument("key"));
-    }
-    world.custom.values.retain(|it| it.1 != key);
-    keep(world, all);
-    Ok(Value::Null)
-}
-
-fn rename_field(world: &mut World, call: &Call) -> Result<Value> {
-    let (key, name) =
-        (call.args.int("key").unwrap_or(0), call.args.text("name").unwrap_or_default());
-    let mut all = fields(world);
-    free(&all, name, key)?;
-    let field = all.iter_mut().find(|it| it.int("key") == Some(key));
-    field.ok_or_else(|| Fault::invalid_argument("key"))?.set("name", name);
-    keep(world, all);
-    Ok(Value::Null)
 }
 
 /// Whether a field is for objects of this type.
@@ -224,15 +161,10 @@ fn available(world: &World, id: &str) -> Option<Value> {
 pub const FAMILY: Family = Family {
     methods: &[
         Method { on: "CustomFieldsManager", name: "AddCustomFieldDef", run: add_field },
-        Method { on: "CustomFieldsManager", name: "RemoveCustomFieldDef", run: remove_field },
-        Method { on: "CustomFieldsManager", name: "RenameCustomFieldDef", run: rename_field },
         Method { on: "CustomFieldsManager", name: "SetField", run: set_field },
         Method { on: "ExtensibleManagedObject", name: "setCustomValue", run: set_by_name },
         Method { on: "CustomizationSpecManager", name: "DoesCustomizationSpecExist", run: exists },
         Method { on: "CustomizationSpecManager", name: "GetCustomizationSpec", run: get },
-        Method { on: "CustomizationSpecManager", name: "CreateCustomizationSpec", run: write },
-        Method { on: "CustomizationSpecManager", name: "OverwriteCustomizationSpec", run: write },
-        Method { on: "CustomizationSpecManager", name: "DeleteCustomizationSpec", run: delete },
     ],
     properties: &[
         Property { on: "CustomizationSpecManager", name: "info", get: infos },

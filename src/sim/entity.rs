@@ -10,7 +10,7 @@ fn below(world: &World, id: &str) -> Option<Value> {
 }
 
 /// Machines for which `of` is true.
-fn machines(world: &World, of: impl Fn(&crate::sim::machine::Machine) -> bool) -> Option<Value> {
+fn machines(world: &World, of: &dyn Fn(&crate::sim::machine::Machine) -> bool) -> Option<Value> {
     Some(world.machines.values().filter(|it| of(it)).map(|it| it.reference()).collect())
 }
 
@@ -23,11 +23,11 @@ fn owned(world: &World, kind: &str, id: &str) -> Option<Value> {
 
 fn on_store(world: &World, id: &str) -> Option<Value> {
     let name = world.name(id)?;
-    machines(world, |it| it.stores().iter().any(|it| it == name))
+    machines(world, &|it| it.stores().iter().any(|it| it == name))
 }
 
 fn on_network(world: &World, id: &str) -> Option<Value> {
-    machines(world, |it| networks(it, world).iter().any(|it| it.id == id))
+    machines(world, &|it| networks(it, world).iter().any(|it| it.id == id))
 }
 
 /// Everything of a type, wherever it stands: one datacenter has it all.
@@ -57,12 +57,12 @@ pub const FAMILY: Family = Family {
         Property {
             on: "HostSystem",
             name: "vm",
-            get: |world, id| machines(world, |it| it.host == id),
+            get: |world, id| machines(world, &|it| it.host == id),
         },
         Property {
             on: "ResourcePool",
             name: "vm",
-            get: |world, id| machines(world, |it| it.pool == id),
+            get: |world, id| machines(world, &|it| it.pool == id),
         },
         Property {
             on: "ResourcePool",

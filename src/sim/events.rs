@@ -220,24 +220,6 @@ fn log_user(world: &mut World, call: &Call) -> Result<Value> {
     Ok(Value::Null)
 }
 
-fn post(world: &mut World, call: &Call) -> Result<Value> {
-    if !world.vcenter {
-        return Err(Fault::not_supported());
-    }
-    let event = call.args.object("eventToPost");
-    let event = event.ok_or_else(|| Fault::invalid_argument("eventToPost"))?;
-    let kind = Type::find(event.kind()).map_or("GeneralEvent", Type::name);
-    let about =
-        ["vm", "host", "ds", "net", "computeResource", "datacenter"].iter().find_map(|it| {
-            let argument = event.object(it)?;
-            argument.fields().find_map(|(_, value)| value.as_reference().cloned())
-        });
-    let subject = about.and_then(|it| world.reference(&it.id));
-    let text = event.text("message").or(event.text("fullFormattedMessage")).unwrap_or_default();
-    world.event(kind, call.user, subject.as_ref(), text);
-    Ok(Value::Null)
-}
-
 fn described(key: &str) -> Object {
     let label = key.get(..1).map(str::to_uppercase).unwrap_or_default();
     let label = label + key.get(1..).unwrap_or_default();
@@ -341,7 +323,6 @@ pub const FAMILY: Family = Family {
     methods: &[
         Method { on: "EventManager", name: "QueryEvents", run: query },
         Method { on: "EventManager", name: "LogUserEvent", run: log_user },
-        Method { on: "EventManager", name: "PostEvent", run: post },
     ],
     properties: &[
         Property { on: "EventManager", name: "description", get: description },

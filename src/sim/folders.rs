@@ -78,37 +78,6 @@ fn create(world: &mut World, call: &Call) -> Result<Value> {
     Ok(add(world, "Folder", &before, props).into())
 }
 
-/// Property, name, letter and types of the folders of a datacenter.
-const OWN: [(&str, &str, &str, [&str; 2]); 4] = [
-    ("vmFolder", "vm", "group-v", ["Folder", "VirtualMachine"]),
-    ("hostFolder", "host", "group-h", ["Folder", "ComputeResource"]),
-    ("datastoreFolder", "datastore", "group-s", ["Folder", "Datastore"]),
-    ("networkFolder", "network", "group-n", ["Folder", "Network"]),
-];
-
-fn create_datacenter(world: &mut World, call: &Call) -> Result<Value> {
-    only_vcenter(world)?;
-    if !types(world, &call.this.id).iter().any(|it| it == "Datacenter") {
-        return Err(Fault::not_supported());
-    }
-    let name = name_of(call.args.text("name").unwrap_or_default())?;
-    unused(world, &call.this.id, &name)?;
-    let props = Object::new("Datacenter")
-        .with("name", name)
-        .with("parent", call.this)
-        .with("configuration", Object::new("DatacenterConfigInfo"))
-        .with("overallStatus", "green");
-    let datacenter = add(world, "Datacenter", "datacenter-", props);
-    for (property, name, before, types) in OWN {
-        let own = folder(name, &datacenter, &types.map(str::to_owned));
-        let own = add(world, "Folder", before, own);
-        if let Some(props) = world.plain_mut(&datacenter.id) {
-            props.set(property, own);
-        }
-    }
-    Ok(datacenter.into())
-}
-
 /// Whether a folder that takes these types may hold such an object.
 fn takes(world: &World, types: &[String], object: &Ref) -> bool {
     let own = Type::find(&object.kind);
@@ -232,7 +201,6 @@ fn destroy(world: &mut World, call: &Call) -> Result<Value> {
 pub const FAMILY: Family = Family {
     methods: &[
         Method { on: "Folder", name: "CreateFolder", run: create },
-        Method { on: "Folder", name: "CreateDatacenter", run: create_datacenter },
         Method { on: "Folder", name: "MoveIntoFolder_Task", run: move_into },
         Method { on: "Folder", name: "Destroy_Task", run: destroy },
         Method { on: "Datacenter", name: "Destroy_Task", run: destroy },

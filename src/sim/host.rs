@@ -316,21 +316,6 @@ fn start_all(world: &mut World, manager: &str) {
     }
 }
 
-fn auto_on(world: &mut World, call: &Call) -> Result<Value> {
-    start_all(world, &call.this.id);
-    Ok(Value::Null)
-}
-
-fn auto_off(world: &mut World, call: &Call) -> Result<Value> {
-    let config = stored(world, &call.this.id, "config").unwrap_or(Value::Null);
-    for id in config.objects("powerInfo").filter_map(|it| Some(it.reference("key")?.id.as_str())) {
-        if world.machine(id).is_some_and(|it| it.power == Power::On) {
-            power::enter(world, id, Power::Off, call.user);
-        }
-    }
-    Ok(Value::Null)
-}
-
 fn reconfigure_autostart(world: &mut World, call: &Call) -> Result<Value> {
     const ACTIONS: &[&str] =
         &["none", "systemDefault", "powerOn", "powerOff", "guestShutdown", "suspend"];
@@ -367,31 +352,6 @@ fn reconfigure_autostart(world: &mut World, call: &Call) -> Result<Value> {
     Ok(Value::Null)
 }
 
-fn connection_info(world: &mut World, call: &Call) -> Result<Value> {
-    let id = &call.this.id;
-    let summary = summary(world, id).ok_or_else(|| Fault::gone(call.this))?;
-    let machines = world.machines.values().filter(|it| it.host == *id);
-    let machines = machines.filter_map(|it| world.property(&it.reference(), "summary"));
-    let machines: Value = machines.map(|it| it.into_owned()).collect();
-    let told = |of: &str, kind: &'static str| -> Value {
-        let all = world.all(of).filter_map(|(_, props)| props.get("summary"));
-        all.map(|it| Object::new(kind).with("summary", it)).collect()
-    };
-    Ok(Object::new("HostConnectInfo")
-        .with("host", summary)
-        .with("vm", machines)
-        .with("vimAccountNameRequired", false)
-        .with("clusterSupported", false)
-        .with("network", told("Network", "HostConnectInfoNetworkInfo"))
-        .with("datastore", told("Datastore", "HostDatastoreConnectInfo"))
-        .with_some("capability", stored(world, id, "capability"))
-        .into())
-}
-
-fn uptime(world: &mut World, call: &Call) -> Result<Value> {
-    Ok(((world.now - booted(world, &call.this.id)) / 1000).into())
-}
-
 /// A method of the host.
 const fn on_host(name: &'static str, run: crate::sim::rows::Run) -> Method {
     Method { on: "HostSystem", name, run }
@@ -409,11 +369,7 @@ pub const FAMILY: Family = Family {
         on_host("ExitMaintenanceMode_Task", leave),
         on_host("RebootHost_Task", |world, call| restart(world, call, AWAY[0])),
         on_host("ShutdownHost_Task", |world, call| restart(world, call, AWAY[1])),
-        on_host("QueryHostConnectionInfo", connection_info),
-        on_host("RetrieveHardwareUptime", uptime),
         on_start("ReconfigureAutostart", reconfigure_autostart),
-        on_start("AutoStartPowerOn", auto_on),
-        on_start("AutoStartPowerOff", auto_off),
     ],
     properties: &[
         Property { on: "HostSystem", name: "config", get: config },

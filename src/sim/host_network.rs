@@ -1,4 +1,4 @@
-//! Virtual switches, port groups and kernel ports of a host.
+//! Virtual switches and port groups of a host.
 //!
 //! A port group is a network of the inventory as well: that appears and goes with it. Surprising:
 //! on a vCenter the hosts share networks by name, so one goes only with the last port group.
@@ -13,8 +13,7 @@ use crate::vim::value::{Object, Ref, Value};
 const SWITCH: &str = "key-vim.host.VirtualSwitch-";
 const GROUP: &str = "key-vim.host.PortGroup-";
 const CARD: &str = "key-vim.host.PhysicalNic-";
-const PORT: &str = "key-vim.host.VirtualNic-";
-/// Switches, port groups and kernel ports of one host.
+/// Switches and port groups of one host.
 const MOST: usize = 512;
 
 /// A list of the network's state, to be changed.
@@ -275,133 +274,8 @@ fn remove_group(world: &mut World, call: &Call) -> Result<Value> {
     Ok(Value::Null)
 }
 
-// ---- names, routes, kernel ports ----
-
-/// Takes the given fields of a data object over into the state.
-fn merge(world: &mut World, call: &Call, field: &str) -> Result<Value> {
-    let kept = inside(world, &call.this.id, &["networkInfo", field])?;
-    for (name, value) in call.args.object("config").iter().flat_map(|it| it.fields()) {
-        kept.set(name, value);
-    }
-    Ok(Value::Null)
-}
-
-fn route(world: &mut World, call: &Call) -> Result<Value> {
-    let gateway = call.args.text("config.defaultGateway").filter(|it| !it.is_empty());
-    if gateway.is_some_and(|it| it.parse::<std::net::Ipv4Addr>().is_err()) {
-        return Err(Fault::invalid_argument("config.defaultGateway"));
-    }
-    merge(world, call, "ipRouteConfig")
-}
-
-fn add_port(world: &mut World, call: &Call) -> Result<Value> {
-    let group = call.args.text("portgroup").unwrap_or_default();
-    let state = state(world, call);
-    if !state.objects("portgroup").any(|it| it.text("spec.name") == Some(group)) {
-        return Err(not_found());
-    }
-    let Some(spec) = call.args.object("nic") else { return Err(not_found()) };
-    if spec.flag("ip.dhcp") == Some(false)
-        && spec.text("ip.ipAddress").is_none_or(|it| it.parse::<std::net::IpAddr>().is_err())
-    {
-        return Err(Fault::invalid_argument("nic.ip.ipAddress"));
-    }
-    let ports = all(world, call, "vnic")?;
-    full(ports)?;
-    let free = (0..=MOST).map(|it| format!("vmk{it}"));
-    let device = free.into_iter().find(|it| item(ports, "device", it).is_none());
-    let device = device.ok_or_else(not_found)?;
-    let mut spec = spec.clone();
-    if spec.text("mac").is_none() {
-        spec.set("mac", format!("00:50:56:6a:00:{:02x}", ports.len() % 256));
-    }
-    spec.set("portgroup", group);
-    let port = Object::new("HostVirtualNic")
-        .with("device", device.as_str())
-        .with("key", format!("{PORT}{device}"))
-        .with("portgroup", group)
-        .with("spec", spec);
-    ports.push(port.into());
-    Ok(device.into())
-}
-
-fn update_port(world: &mut World, call: &Call) -> Result<Value> {
-    let device = call.args.text("device").unwrap_or_default();
-    let port = item(all(world, call, "vnic")?, "device", device).ok_or_else(not_found)?;
-    if let Some(Value::Object(spec)) = port.field_mut("spec") {
-        for (name, value) in call.args.object("nic").iter().flat_map(|it| it.fields()) {
-            spec.set(name, value);
-        }
-    }
-    Ok(Value::Null)
-}
-
-fn remove_port(world: &mut World, call: &Call) -> Result<Value> {
-    let device = call.args.text("device").unwrap_or_default();
-    let ports = all(world, call, "vnic")?;
-    item(ports, "device", device).ok_or_else(not_found)?;
-    // unverified: what a host says to the end of its only management port.
-    if device == "vmk0" {
-        return Err(in_use(device));
-    }
-    ports.retain(|it| it.text("device") != Some(device));
-    Ok(Value::Null)
-}
-
-// ---- what kernel ports are for ----
-
-/// The manager with the ports that could be chosen, which follow from the network.
-fn roles(world: &World, id: &str) -> Option<Value> {
-    let mut info = stored(world, id, "info")?.into_object()?;
-    let owner = crate::sim::host::host_of(world, id)?;
-    let network = crate::sim::host::manager(world, &owner, "networkSystem")?.id.as_str();
-    let network = stored(world, network, "networkInfo")?;
-    for role in list(&mut info, "netConfig").ok()? {
-        let Value::Object(role) = role else { continue };
-        let kind = role.text("nicType").unwrap_or_default().to_owned();
-        let ports: Value = network
-            .objects("vnic")
-            .filter_map(|it| {
-                let key = format!("{kind}.{}", it.text("key")?);
-                Some(it.clone().with("key", key))
-            })
-            .collect();
-        role.set("candidateVnic", ports);
-    }
-    Some(info.into())
-}
-
-fn role(world: &mut World, call: &Call) -> Result<Value> {
-    let kind = call.args.text("nicType").unwrap_or_default();
-    let info = roles(world, &call.this.id).ok_or_else(not_found)?;
-    let found = info.objects("netConfig").find(|it| it.text("nicType") == Some(kind));
-    found.map(Value::from).ok_or_else(|| Fault::invalid_argument("nicType"))
-}
-
-fn choose(world: &mut World, call: &Call, on: bool) -> Result<Value> {
-    let device = call.args.text("device").unwrap_or_default();
-    let kind = call.args.text("nicType").unwrap_or_default();
-    let known = role(world, call)?;
-    if !known.objects("candidateVnic").any(|it| it.text("device") == Some(device)) {
-        return Err(Fault::invalid_argument("device"));
-    }
-    let several = known.flag("multiSelectAllowed") == Some(true);
-    let key = format!("{kind}.{PORT}{device}");
-    let all = list(inside(world, &call.this.id, &["info"])?, "netConfig")?;
-    let chosen = list(item(all, "nicType", kind).ok_or_else(not_found)?, "selectedVnic")?;
-    chosen.retain(|it| it.as_text() != Some(&key) && (several || !on));
-    if on {
-        chosen.push(key.into());
-    }
-    Ok(Value::Null)
-}
-
 const fn on(name: &'static str, run: Run) -> Method {
     Method { on: "HostNetworkSystem", name, run }
-}
-
-const fn on_roles(name: &'static str, run: Run) -> Method {
-    Method { on: "HostVirtualNicManager", name, run }
 }
 
 /// What this file plays.
@@ -413,19 +287,9 @@ pub const FAMILY: Family = Family {
         on("AddPortGroup", add_group),
         on("UpdatePortGroup", update_group),
         on("RemovePortGroup", remove_group),
-        on("UpdateDnsConfig", |world, call| merge(world, call, "dnsConfig")),
-        on("UpdateIpRouteConfig", route),
-        on("AddVirtualNic", add_port),
-        on("UpdateVirtualNic", update_port),
-        on("RemoveVirtualNic", remove_port),
         on("RefreshNetworkSystem", nothing),
-        on("QueryNetworkHint", |_, _| Ok(Value::List(Vec::new()))),
-        on_roles("QueryNetConfig", role),
-        on_roles("SelectVnicForNicType", |world, call| choose(world, call, true)),
-        on_roles("DeselectVnicForNicType", |world, call| choose(world, call, false)),
     ],
     properties: &[
-        Property { on: "HostVirtualNicManager", name: "info", get: roles },
         Property {
             on: "HostNetworkSystem",
             name: "dnsConfig",

@@ -4,7 +4,7 @@
 
 use crate::sim::clock::stamp;
 use crate::sim::fault::{Fault, Result};
-use crate::sim::host::{host_of, list, not_found, stored};
+use crate::sim::host::{host_of, not_found, stored};
 use crate::sim::rows::{Call, Family, Method, Property, Run};
 use crate::sim::world::World;
 use crate::vim::table::Type;
@@ -14,9 +14,6 @@ use crate::vim::value::{Object, Value};
 const EVALUATION: &str = "00000-00000-00000-00000-00000";
 /// Hours of the evaluation that are left.
 const LEFT: i64 = 42 * 24;
-/// Keys that one server keeps.
-const MOST: usize = 100;
-
 /// Feature of a licence, its name, and whether the free one has it.
 const FEATURES: &[(&str, &str, bool)] = &[
     ("vsmp:0", "Unlimited virtual SMP", false),
@@ -125,31 +122,13 @@ fn key_of<'a>(call: &'a Call) -> Result<&'a str> {
     }
 }
 
-/// Gives the manager a key; `alone` puts it in the place of all others, as a host does.
-fn add(world: &mut World, call: &Call, alone: bool) -> Result<Value> {
-    let key = key_of(call)?;
-    let added = of_key(key);
+/// Puts a key in the place of all others, which ends the free licence.
+fn update(world: &mut World, call: &Call) -> Result<Value> {
+    let added = of_key(key_of(call)?);
     world.free_licence = false;
     let props = world.plain_mut(&call.this.id).ok_or_else(|| Fault::gone(call.this))?;
-    let kept = list(props, "licenses")?;
-    kept.retain(|it| !alone && it.text("licenseKey") != Some(key));
-    if kept.len() >= MOST {
-        return Err(Fault::new("LimitExceeded", "Too many licences."));
-    }
-    kept.push((&added).into());
+    props.set("licenses", [&added]);
     Ok(added.into())
-}
-
-fn remove(world: &mut World, call: &Call) -> Result<Value> {
-    let key = key_of(call)?;
-    let props = world.plain_mut(&call.this.id).ok_or_else(|| Fault::gone(call.this))?;
-    let kept = list(props, "licenses")?;
-    let before = kept.len();
-    kept.retain(|it| it.text("licenseKey") != Some(key));
-    match kept.len() == before {
-        true => Err(not_found()),
-        false => Ok(Value::Null),
-    }
 }
 
 /// The licence manager whose assignments this manager tells.
@@ -178,13 +157,6 @@ fn assigned(world: &mut World, call: &Call) -> Result<Value> {
     Ok(assigned.into_iter().collect())
 }
 
-fn has_feature(world: &mut World, call: &Call) -> Result<Value> {
-    let wanted = call.args.text("featureKey").unwrap_or_default();
-    let found = FEATURES.iter().find(|(key, ..)| *key == wanted);
-    let (.., always) = found.ok_or_else(|| Fault::invalid_argument("featureKey"))?;
-    Ok((*always || !world.free_licence).into())
-}
-
 const fn on(name: &'static str, run: Run) -> Method {
     Method { on: "LicenseManager", name, run }
 }
@@ -196,15 +168,7 @@ const fn told(name: &'static str, get: fn(&World, &str) -> Option<Value>) -> Pro
 /// What this file plays.
 pub const FAMILY: Family = Family {
     methods: &[
-        on("AddLicense", |world, call| {
-            let alone = !world.vcenter;
-            add(world, call, alone)
-        }),
-        on("UpdateLicense", |world, call| add(world, call, true)),
-        on("RemoveLicense", remove),
-        on("DecodeLicense", |_, call| Ok(of_key(key_of(call)?).into())),
-        on("QuerySupportedFeatures", |world, _| Ok(feature_list(world))),
-        on("CheckLicenseFeature", has_feature),
+        on("UpdateLicense", update),
         Method { on: "LicenseAssignmentManager", name: "QueryAssignedLicenses", run: assigned },
     ],
     properties: &[

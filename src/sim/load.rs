@@ -112,21 +112,21 @@ impl Load {
                 };
                 load.space = whole("capacity");
                 load.stored = load.space - whole("freeSpace");
-                load.sum(world, |it| {
+                load.sum(world, &|it| {
                     it.stores().iter().any(|it| world.name(&entity.id) == Some(it))
                 });
             }
-            ("ResourcePool", _) => load.sum(world, |it| it.pool == entity.id),
+            ("ResourcePool", _) => load.sum(world, &|it| it.pool == entity.id),
             ("HostSystem", _) => {
                 load.capacity(world, entity);
-                load.sum(world, |it| it.host == entity.id);
+                load.sum(world, &|it| it.host == entity.id);
             }
             _ => {
                 let hosts = world.children(&entity.id);
                 let hosts: Vec<Ref> =
                     hosts.into_iter().filter(|it| it.kind == "HostSystem").collect();
                 hosts.iter().for_each(|it| load.capacity(world, it));
-                load.sum(world, |machine| hosts.iter().any(|it| it.id == machine.host));
+                load.sum(world, &|machine| hosts.iter().any(|it| it.id == machine.host));
             }
         }
         load
@@ -149,7 +149,7 @@ impl Load {
         self.uptime = of("quickStats.uptime") - (world.now - self.at) / 1000;
     }
 
-    fn sum(&mut self, world: &World, of: impl Fn(&Machine) -> bool) {
+    fn sum(&mut self, world: &World, of: &dyn Fn(&Machine) -> bool) {
         let (cpus, kilobytes) = (self.cpus, self.kilobytes);
         let mut times = 1;
         let running = |it: &&Machine| it.power == Power::On && of(it);

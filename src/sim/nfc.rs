@@ -210,7 +210,7 @@ impl World {
         import: bool,
         holds: bool,
         machine: String,
-        begin: impl FnOnce(&mut World) -> Result<String> + Send + 'static,
+        begin: Begin,
     ) -> Result<Value> {
         if self.nfc.leases.len() >= MOST {
             return Err(Fault::new("LimitExceeded", "There are too many leases."));
@@ -237,8 +237,11 @@ impl World {
     }
 }
 
+/// What makes the machine of a lease, or finds it: its id.
+type Begin = Box<dyn FnOnce(&mut World) -> Result<String> + Send>;
+
 /// Makes a lease ready, or says why it is not.
-fn started(world: &mut World, id: &str, begin: impl FnOnce(&mut World) -> Result<String>) {
+fn started(world: &mut World, id: &str, begin: Begin) {
     if !world.nfc.leases.contains_key(id) {
         return;
     }

@@ -103,7 +103,7 @@ fn ports(machine: &Machine) -> impl Iterator<Item = &Object> {
 }
 
 /// Changes how a port of a machine is connected.
-fn connect(world: &mut World, id: &str, key: i64, change: impl Fn(&mut Object)) {
+fn connect(world: &mut World, id: &str, key: i64, change: &dyn Fn(&mut Object)) {
     let Ok(machine) = world.machine_mut(id) else { return };
     let Some(Value::Object(hardware)) = machine.own().field_mut("hardware") else { return };
     let Some(Value::List(devices)) = hardware.field_mut("device") else { return };
@@ -123,7 +123,7 @@ pub fn power(world: &mut World, id: &str, from: Power, to: Power) -> Vec<(i64, O
     let Some(machine) = world.machine(id) else { return Vec::new() };
     let keys: Vec<i64> = ports(machine).filter_map(|it| it.int("key")).collect();
     for key in keys {
-        connect(world, id, key, |it| {
+        connect(world, id, key, &|it| {
             let starts = it.flag("startConnected") == Some(true);
             let connected = match (from, to) {
                 (_, Power::Off) => false,
@@ -269,7 +269,7 @@ pub fn tend(simulator: &Simulator) {
     }
     let mut world = simulator.world();
     for (machine, key, status) in changed {
-        connect(&mut world, &machine, key, |it| it.set("status", status));
+        connect(&mut world, &machine, key, &|it| it.set("status", status));
     }
 }
 

@@ -3,7 +3,6 @@
 //! Sessions expire when idle, are limited in number, and are counted. Surprising: a failed login
 //! gives a cookie too, as real servers do; a cookie proves nothing.
 
-use crate::sim::accounts;
 use crate::sim::clock::{Moment, stamp};
 use crate::sim::collectors::Gatherer;
 use crate::sim::fault::{Fault, Result};
@@ -196,11 +195,8 @@ pub fn own_collector(world: &World) -> &'static str {
 }
 
 /// Whether there is an account of this name with this password.
-pub fn known(world: &World, name: &str, password: &str) -> bool {
-    match accounts::login(world, name, password) {
-        None => USERS.iter().any(|it| it.0 == name && it.1 == password),
-        Some(right) => right,
-    }
+pub fn known(_: &World, name: &str, password: &str) -> bool {
+    USERS.iter().any(|it| it.0 == name && it.1 == password)
 }
 
 /// Whether an account may only look.

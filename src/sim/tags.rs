@@ -3,10 +3,11 @@
 //! Only the REST interface (`crate::sim::rest`) knows them; nothing here knows HTTP but for the
 //! status that a refusal has. Surprising: an object that is gone keeps its tags, unseen.
 
+use std::collections::BTreeSet;
+
 use crate::sim::world::World;
 use crate::text::json;
 use crate::text::json::{Object, Value};
-use crate::text::sorted::Sorted;
 
 /// Categories and tags that there may be, and ten times as many attachments.
 const MOST: usize = 10_000;
@@ -30,7 +31,7 @@ struct Entry {
 pub struct Tags {
     entries: Vec<Entry>,
     /// Tag and object.
-    attached: Sorted<(String, String), ()>,
+    attached: BTreeSet<(String, String)>,
 }
 
 /// A refusal: its status, the word for it, and a sentence.
@@ -62,64 +63,30 @@ pub struct Asked<'a> {
     pub body: Object,
 }
 
-impl Asked<'_> {
-    /// The specification, which the older face wraps.
-    fn spec(&self) -> &Object {
-        let wrapped =
-            ["create_spec", "update_spec"].iter().find_map(|it| json::get_object(&self.body, it));
-        wrapped.unwrap_or(&self.body)
-    }
-
-    fn texts(&self, name: &str) -> Vec<String> {
-        match self.body.get(name).or_else(|| self.spec().get(name)) {
-            Some(Value::Array(all)) => {
-                let text = |it: &Value| match it {
-                    Value::String(text) => Some(text.clone()),
-                    _ => None,
-                };
-                all.iter().filter_map(text).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-}
-
 impl Tags {
     fn entry(&self, id: &str, tag: bool) -> Result<&Entry> {
         let found = self.entries.iter().find(|it| it.id == id && it.category.is_empty() != tag);
         found.ok_or_else(|| missing(id))
     }
 
-    fn ids(&self, of: impl Fn(&Entry) -> bool) -> Value {
+    fn ids(&self, of: &dyn Fn(&Entry) -> bool) -> Value {
         Value::Array(
             self.entries.iter().filter(|it| of(it)).map(|it| json::text(&*it.id)).collect(),
         )
     }
 
     fn tags_of(&self, object: &str) -> Value {
-        let own = self.attached.keys().filter(|it| it.1 == object);
+        let own = self.attached.iter().filter(|it| it.1 == object);
         Value::Array(own.map(|it| json::text(&*it.0)).collect())
     }
 
-    fn free(&self, name: &str, category: &str, own: &str) -> Result<()> {
-        let taken = |it: &Entry| it.name == name && it.category == category && it.id != own;
-        match self.entries.iter().any(taken) {
-            true => Err((400, "already_exists", format!("The name {name} already exists."))),
-            false => Ok(()),
-        }
-    }
-
-    fn add(&mut self, number: u64, entry: Entry) -> Result<String> {
-        self.free(&entry.name, &entry.category, "")?;
-        if entry.name.is_empty() || self.entries.len() >= MOST {
-            return Err(invalid("The name is empty, or there are too many."));
-        }
+    fn add(&mut self, number: u64, entry: Entry) -> String {
         let word = if entry.category.is_empty() { "Category" } else { "Tag" };
         let id = format!(
             "urn:vmomi:InventoryService{word}:5d3e{number:04x}-8a1b-4c2d-9e3f-{number:012x}:GLOBAL"
         );
         self.entries.push(Entry { id: id.clone(), ..entry });
-        Ok(id)
+        id
     }
 }
 
@@ -149,7 +116,7 @@ pub fn seed(world: &mut World) {
         let types = vec!["VirtualMachine".to_owned()];
         let [name, description, category] = [name, description, category].map(str::to_owned);
         let entry = Entry { id: String::new(), name, description, category, single, types };
-        world.tags.add(number, entry).unwrap_or_default()
+        world.tags.add(number, entry)
     };
     let environment = add("Environment", "Where it belongs", "", true);
     let backup = add("Backup", "", "", false);
@@ -163,62 +130,22 @@ pub fn seed(world: &mut World) {
             "group-v31" => &[&lab],
             _ => &[],
         };
-        let own = tags.iter().map(|it| (((*it).clone(), machine.id.clone()), ()));
+        let own = tags.iter().map(|it| ((*it).clone(), machine.id.clone()));
         world.tags.attached.extend(own);
     }
 }
 
 /// Categories and tags: the status of a success, and what is answered.
 pub fn kept(world: &mut World, asked: &Asked) -> Result<(u16, Option<Value>)> {
-    let (tag, spec) = (asked.part == "tag", asked.spec());
-    let text = |name: &str| json::get_text(spec, name).map(str::to_owned);
+    let tag = asked.part == "tag";
     if asked.action == "list-tags-for-category" {
         let named = json::get_text(&asked.body, "category_id").unwrap_or(&asked.id);
         let category = world.tags.entry(named, false)?.id.clone();
-        return Ok((200, Some(world.tags.ids(|it| it.category == category))));
+        return Ok((200, Some(world.tags.ids(&|it| it.category == category))));
     }
     match (asked.method, &*asked.id) {
-        ("GET", "") => Ok((200, Some(world.tags.ids(|it| it.category.is_empty() != tag)))),
+        ("GET", "") => Ok((200, Some(world.tags.ids(&|it| it.category.is_empty() != tag)))),
         ("GET", id) => Ok((200, Some(world.tags.entry(id, tag)?.shown()))),
-        ("POST", "") => {
-            let category = text("category_id").unwrap_or_default();
-            if tag {
-                world.tags.entry(&category, false)?;
-            }
-            let entry = Entry {
-                id: String::new(),
-                name: text("name").unwrap_or_default(),
-                description: text("description").unwrap_or_default(),
-                category: if tag { category } else { String::new() },
-                single: text("cardinality").is_some_and(|it| it == "SINGLE"),
-                types: asked.texts("associable_types"),
-            };
-            let number = world.number();
-            let id = world.tags.add(number, entry)?;
-            Ok((201, Some(json::text(id))))
-        }
-        ("PATCH", id) => {
-            let old = world.tags.entry(id, tag)?.clone();
-            let name = text("name").filter(|it| !it.is_empty()).unwrap_or(old.name);
-            world.tags.free(&name, &old.category, id)?;
-            let types = asked.texts("associable_types");
-            for entry in world.tags.entries.iter_mut().filter(|it| it.id == id) {
-                entry.name.clone_from(&name);
-                entry.description = text("description").unwrap_or_else(|| old.description.clone());
-                entry.single = text("cardinality").map_or(old.single, |it| it == "SINGLE");
-                entry.types.extend(types.iter().filter(|it| !old.types.contains(it)).cloned());
-            }
-            Ok((204, None))
-        }
-        ("DELETE", id) => {
-            world.tags.entry(id, tag)?;
-            let gone = |it: &Entry| it.id == id || it.category == id;
-            let ids: Vec<String> =
-                world.tags.entries.iter().filter(|it| gone(it)).map(|it| it.id.clone()).collect();
-            world.tags.entries.retain(|it| !gone(it));
-            world.tags.attached.retain(|it, ()| !ids.contains(&it.0));
-            Ok((204, None))
-        }
         _ => Err((405, "operation_not_found", "There is no such operation.".to_owned())),
     }
 }
@@ -242,20 +169,20 @@ fn attach(world: &mut World, tag: &str, (kind, id): &(String, String)) -> Result
             && it.0 != tag
             && world.tags.entry(&it.0, true).is_ok_and(|it| it.category == category.id)
     };
-    if category.single && world.tags.attached.keys().any(other) {
+    if category.single && world.tags.attached.iter().any(other) {
         return Err(invalid("The category allows one tag of it on an object."));
     }
     if world.tags.attached.len() >= MOST * 10 {
         return Err(invalid("There are too many attachments."));
     }
-    world.tags.attached.insert((tag.to_owned(), id.clone()), ());
+    world.tags.attached.insert((tag.to_owned(), id.clone()));
     Ok(())
 }
 
 /// The objects that a tag is attached to and that are still there.
 fn objects(world: &World, tag: &str) -> Result<Value> {
     world.tags.entry(tag, true)?;
-    let own = world.tags.attached.keys().filter(|it| it.0 == tag);
+    let own = world.tags.attached.iter().filter(|it| it.0 == tag);
     let shown = own.filter_map(|(_, id)| {
         let kind = world.kind_of(id)?;
         Some(Value::Object(json::object([("type", json::text(kind)), ("id", json::text(&**id))])))
@@ -267,17 +194,6 @@ fn objects(world: &World, tag: &str) -> Result<Value> {
 pub fn associated(world: &mut World, asked: &Asked) -> Result<(u16, Option<Value>)> {
     let body = &asked.body;
     let one = || object(world, body.get("object_id"));
-    let (tags, list) = (asked.texts("tag_ids"), body.get("object_ids"));
-    let many: Result<Vec<(String, String)>> = match list {
-        Some(Value::Array(all)) => all.iter().map(|it| object(world, Some(it))).collect(),
-        _ => Ok(Vec::new()),
-    };
-    let done = || {
-        Value::Object(json::object([
-            ("success", Value::Bool(true)),
-            ("error_messages", Value::Array(json::Array::new())),
-        ]))
-    };
     Ok(match &*asked.action {
         "attach" => {
             let object = one()?;
@@ -290,39 +206,22 @@ pub fn associated(world: &mut World, asked: &Asked) -> Result<(u16, Option<Value
             world.tags.attached.remove(&(asked.id.clone(), id));
             (204, None)
         }
-        "attach-multiple-tags-to-object" => {
-            let object = one()?;
-            tags.iter().try_for_each(|tag| attach(world, tag, &object))?;
-            (200, Some(done()))
-        }
-        "detach-multiple-tags-from-object" => {
-            let (_, id) = one()?;
-            world.tags.attached.retain(|it, ()| it.1 != id || !tags.contains(&it.0));
-            (200, Some(done()))
-        }
-        "attach-tag-to-multiple-objects" => {
-            many?.iter().try_for_each(|object| attach(world, &asked.id, object))?;
-            (200, Some(done()))
-        }
         "list-attached-tags" => (200, Some(world.tags.tags_of(&one()?.1))),
         "list-attached-objects" => (200, Some(objects(world, &asked.id)?)),
-        "list-attached-objects-on-tags" => {
-            let rows = tags.iter().map(|tag| {
-                let pair = [("tag_id", json::text(&**tag)), ("object_ids", objects(world, tag)?)];
-                Ok(Value::Object(json::object(pair)))
-            });
-            (200, Some(Value::Array(rows.collect::<Result<_>>()?)))
-        }
         "list-attached-tags-on-objects" => {
-            let rows = many?.into_iter().map(|(kind, id)| {
-                let tags = world.tags.tags_of(&id);
-                let object = json::object([("type", json::text(kind)), ("id", json::text(id))]);
-                Value::Object(json::object([
-                    ("object_id", Value::Object(object)),
-                    ("tag_ids", tags),
-                ]))
-            });
-            (200, Some(Value::Array(rows.collect())))
+            let mut rows = json::Array::new();
+            if let Some(Value::Array(all)) = body.get("object_ids") {
+                for it in all {
+                    let (kind, id) = object(world, Some(it))?;
+                    let tags = world.tags.tags_of(&id);
+                    let object = json::object([("type", json::text(kind)), ("id", json::text(id))]);
+                    rows.push(Value::Object(json::object([
+                        ("object_id", Value::Object(object)),
+                        ("tag_ids", tags),
+                    ])));
+                }
+            }
+            (200, Some(Value::Array(rows)))
         }
         _ => return Err(missing(&asked.action)),
     })

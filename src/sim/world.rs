@@ -15,7 +15,6 @@ use crate::sim::guests::Guests;
 use crate::sim::history::History;
 use crate::sim::machine::Machine;
 use crate::sim::nfc::Nfc;
-use crate::sim::permissions::Access;
 use crate::sim::rest::Session;
 use crate::sim::rows;
 use crate::sim::sessions::Sessions;
@@ -63,8 +62,6 @@ pub struct World {
     pub doom: Option<Fault>,
     /// When each host was booted, by its id; the others were up for two weeks at the start.
     pub boots: Sorted<String, Moment>,
-    /// Accounts, roles and permissions.
-    pub access: Access,
     /// The free licence: every change is refused.
     pub free_licence: bool,
     /// Custom fields and customization specifications of a vCenter.
@@ -95,7 +92,6 @@ impl World {
             guests: Guests::default(),
             doom: None,
             boots: [(String::new(), now - 14 * 24 * 3_600_000)].into_iter().collect(),
-            access: Access::default(),
             free_licence: false,
             custom: Custom::default(),
             tags: Tags::default(),
@@ -170,15 +166,18 @@ impl World {
     }
 
     /// Every plain object of this type or one that extends it.
-    pub fn all<'a>(&'a self, kind: &'a str) -> impl Iterator<Item = (&'a str, &'a Object)> {
+    pub fn all<'a>(&'a self, kind: &str) -> std::vec::IntoIter<(&'a str, &'a Object)> {
         let base = Type::find(kind);
-        let is = move |own: &str| {
+        let is = |own: &str| {
             own == kind || Type::find(own).zip(base).is_some_and(|(own, base)| own.is_a(base))
         };
-        self.plain
-            .iter()
-            .filter(move |(_, it)| is(it.kind))
-            .map(|(id, it)| (id.as_str(), &it.props))
+        let mut found = Vec::new();
+        for (id, it) in &self.plain {
+            if is(it.kind) {
+                found.push((id.as_str(), &it.props));
+            }
+        }
+        found.into_iter()
     }
 
     /// The name of an entity.

@@ -85,17 +85,7 @@ fn licences() {
     let assigned = ("LicenseAssignmentManager", "ha-license-assignment");
     assert!(talk.good(assigned, "QueryAssignedLicenses", "").contains("AB123"));
     talk.good(assigned, "QueryAssignedLicenses", "<entityId>other</entityId>");
-    talk.good(LICENCES, "AddLicense", key);
-    talk.good(LICENCES, "RemoveLicense", key);
-    talk.bad(LICENCES, "RemoveLicense", key, "NotFound");
-    talk.bad(LICENCES, "AddLicense", "<licenseKey>please</licenseKey>", "InvalidArgument");
-    talk.good(LICENCES, "DecodeLicense", key);
-    talk.good(LICENCES, "QuerySupportedFeatures", "");
-    assert!(
-        talk.good(LICENCES, "CheckLicenseFeature", "<featureKey>esxapi</featureKey>")
-            .contains(">true<")
-    );
-    talk.bad(LICENCES, "CheckLicenseFeature", "<featureKey>magic</featureKey>", "InvalidArgument");
+    talk.bad(LICENCES, "UpdateLicense", "<licenseKey>please</licenseKey>", "InvalidArgument");
 }
 
 #[test]
@@ -108,7 +98,7 @@ fn the_free_licence_forbids_every_change() {
     talk.bad(SERVICES, "StartService", "<id>TSM-SSH</id>", "RestrictedVersion");
     let grant = "<entity type=\"Folder\">ha-folder-root</entity>";
     talk.bad(RIGHTS, "SetEntityPermissions", grant, "RestrictedVersion");
-    talk.bad(NETWORK, "AddVirtualNic", "<portgroup>Lab</portgroup><nic/>", "RestrictedVersion");
+    talk.bad(NETWORK, "RemovePortGroup", "<pgName>Lab</pgName>", "RestrictedVersion");
     talk.good(CLOCK, "QueryDateTime", "");
     talk.pass();
     // A key ends it.

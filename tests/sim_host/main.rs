@@ -133,6 +133,5 @@ const OPTIONS: (&str, &str) = ("OptionManager", "ha-adv-options");
 const AGENT: (&str, &str) = ("OptionManager", "HostAgentSettings");
 const LICENCES: (&str, &str) = ("LicenseManager", "ha-license-manager");
 const RIGHTS: (&str, &str) = ("AuthorizationManager", "ha-authmgr");
-const ACCOUNTS: (&str, &str) = ("HostLocalAccountManager", "ha-localacctmgr");
 const START: (&str, &str) = ("HostAutoStartManager", "ha-autostart-mgr");
 const HEALTH: (&str, &str) = ("HostHealthStatusSystem", "healthStatusSystem");

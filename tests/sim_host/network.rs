@@ -1,8 +1,7 @@
-//! Switches, port groups, kernel ports, storage.
+//! Switches, port groups, storage.
 
 use crate::HOST;
 use crate::NETWORK;
-use crate::ROLES;
 use crate::STORAGE;
 use crate::STORES;
 use crate::Talk;
@@ -96,58 +95,6 @@ fn switches_come_and_go() {
     assert!(!talk.fetch(HOST, "network").contains("HaNetwork-Iso"));
     talk.bad(NETWORK, "RemoveVirtualSwitch", &named("vSwitch2", ""), "NotFound");
     talk.bad(NETWORK, "RemoveVirtualSwitch", &named("vSwitch0", ""), "ResourceInUse");
-}
-
-#[test]
-fn kernel_ports_names_and_routes() {
-    let mut talk = Talk::new("root");
-    let nic = |ip: &str| {
-        format!(
-            "<portgroup>VM Network</portgroup><nic><ip><dhcp>false</dhcp><ipAddress>{ip}</ipAddress><subnetMask>255.255.255.0</subnetMask></ip></nic>"
-        )
-    };
-    assert!(talk.good(NETWORK, "AddVirtualNic", &nic("10.20.0.60")).contains("vmk1"));
-    talk.bad(NETWORK, "AddVirtualNic", &nic("nowhere"), "InvalidArgument");
-    talk.bad(NETWORK, "AddVirtualNic", "<portgroup>nothing</portgroup><nic/>", "NotFound");
-    talk.good(NETWORK, "UpdateVirtualNic", "<device>vmk1</device><nic><mtu>9000</mtu></nic>");
-    talk.bad(NETWORK, "UpdateVirtualNic", "<device>vmk7</device><nic/>", "NotFound");
-    let motion = "<nicType>vmotion</nicType><device>vmk1</device>";
-    talk.good(ROLES, "SelectVnicForNicType", motion);
-    assert!(
-        talk.good(ROLES, "QueryNetConfig", "<nicType>vmotion</nicType>")
-            .contains("<selectedVnic>vmotion.key-vim.host.VirtualNic-vmk1")
-    );
-    assert!(
-        talk.fetch(HOST, "config.virtualNicManagerInfo")
-            .contains("vmotion.key-vim.host.VirtualNic-vmk1")
-    );
-    talk.good(ROLES, "DeselectVnicForNicType", motion);
-    talk.bad(ROLES, "QueryNetConfig", "<nicType>magic</nicType>", "InvalidArgument");
-    talk.bad(
-        ROLES,
-        "SelectVnicForNicType",
-        "<nicType>vmotion</nicType><device>vmk9</device>",
-        "InvalidArgument",
-    );
-    talk.good(NETWORK, "RemoveVirtualNic", "<device>vmk1</device>");
-    talk.bad(NETWORK, "RemoveVirtualNic", "<device>vmk1</device>", "NotFound");
-    talk.bad(NETWORK, "RemoveVirtualNic", "<device>vmk0</device>", "ResourceInUse");
-    talk.good(NETWORK, "UpdateDnsConfig", "<config><dhcp>false</dhcp><hostName>esxi07</hostName><domainName>lab.example</domainName><address>10.0.0.53</address></config>");
-    assert!(talk.fetch(HOST, "config.network.dnsConfig").contains("esxi07"));
-    talk.good(
-        NETWORK,
-        "UpdateIpRouteConfig",
-        "<config><defaultGateway>10.20.0.254</defaultGateway></config>",
-    );
-    assert!(talk.fetch(NETWORK, "ipRouteConfig").contains("10.20.0.254"));
-    talk.bad(
-        NETWORK,
-        "UpdateIpRouteConfig",
-        "<config><defaultGateway>up</defaultGateway></config>",
-        "InvalidArgument",
-    );
-    talk.good(NETWORK, "RefreshNetworkSystem", "");
-    talk.good(NETWORK, "QueryNetworkHint", "");
 }
 
 #[test]

@@ -208,13 +208,11 @@ fn relocate(world: &mut World, call: &Call, keep: bool) -> Result<Value> {
     begin(world, call, lasts, Box::new(work))
 }
 
+/// What changes a disk, and the bytes that it takes.
+type Alter = Box<dyn FnOnce(&mut Disk, &mut u64) -> Result<()> + Send>;
+
 /// A task that changes a disk in place.
-fn change(
-    world: &mut World,
-    call: &Call,
-    lasts: u64,
-    alter: impl FnOnce(&mut Disk, &mut u64) -> Result<()> + Send + 'static,
-) -> Result<Value> {
+fn change(world: &mut World, call: &Call, lasts: u64, alter: Alter) -> Result<Value> {
     let path = path(world, call)?;
     let work: Work = Box::new(move |world| {
         let mut it = disk(world, &path)?;
@@ -231,26 +229,28 @@ fn change(
 
 fn extend(world: &mut World, call: &Call) -> Result<Value> {
     let wanted = call.args.int("newCapacityKb").unwrap_or(0);
-    change(world, call, 0, move |disk, bytes| {
+    let alter: Alter = Box::new(move |disk, bytes| {
         if wanted <= disk.kilobytes || wanted > LARGEST {
             return Err(Fault::invalid_argument("newCapacityKb"));
         }
         disk.kilobytes = wanted;
         *bytes = needed(disk).max(*bytes);
         Ok(())
-    })
+    });
+    change(world, call, 0, alter)
 }
 
 fn inflate(world: &mut World, call: &Call) -> Result<Value> {
-    change(world, call, 1 << 30, |disk, bytes| {
+    let alter: Alter = Box::new(|disk, bytes| {
         disk.thin = false;
         *bytes = needed(disk);
         Ok(())
-    })
+    });
+    change(world, call, 1 << 30, alter)
 }
 
 fn nothing(world: &mut World, call: &Call) -> Result<Value> {
-    change(world, call, 1 << 29, |_, _| Ok(()))
+    change(world, call, 1 << 29, Box::new(|_, _| Ok(())))
 }
 
 fn set_uuid(world: &mut World, call: &Call) -> Result<Value> {
@@ -337,10 +337,7 @@ pub const FAMILY: Family = Family {
         method!("MoveVirtualDisk_Task", |world, call| relocate(world, call, false)),
         method!("ExtendVirtualDisk_Task", extend),
         method!("InflateVirtualDisk_Task", inflate),
-        method!("EagerZeroVirtualDisk_Task", nothing),
         method!("ZeroFillVirtualDisk_Task", nothing),
-        method!("DefragmentVirtualDisk_Task", nothing),
-        method!("ShrinkVirtualDisk_Task", nothing),
         method!("SetVirtualDiskUuid", set_uuid),
         method!("QueryVirtualDiskUuid", |world, call| ask(world, call, |it| it
             .uuid

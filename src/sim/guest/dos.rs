@@ -1,35 +1,20 @@
-//! `cmd.exe` and a little of `powershell.exe`, for a Windows guest.
+//! `cmd.exe` for a Windows guest: what prints and says who and where one is.
 //!
-//! Batch files, labels and `for` are not played; of PowerShell only `Write-Output`, `Write-Host` and
-//! `exit`, in `-Command`.
+//! Batch files, labels and `for` are not played, nor is PowerShell.
 
 use crate::sim::guest::lists;
 use crate::sim::guest::shell::Row;
 use crate::sim::guest::shell::Shell;
 use crate::sim::guest::shell::Streams;
-use crate::sim::guest::tree::Act;
 
 /// Every command of a Windows guest; the files among them are `.exe` in System32.
 pub const TABLE: &[Row] = &[
     ("cd", 0, folder),
     ("cmd", 1, |_, _, _| 0),
-    ("copy", 0, copy),
-    ("del", 0, change),
-    ("dir", 0, lists::dir),
     ("echo", 0, echo),
     ("exit", 0, exit),
     ("hostname", 1, lists::hostname),
-    ("ipconfig", 1, lists::ipconfig),
-    ("md", 0, change),
-    ("mkdir", 0, change),
-    ("move", 0, copy),
-    ("powershell", 0, |_, _, _| 0),
-    ("rd", 0, change),
     ("rem", 0, |_, _, _| 0),
-    ("rmdir", 0, change),
-    ("set", 0, set),
-    ("tasklist", 1, lists::tasklist),
-    ("timeout", 1, timeout),
     ("type", 0, show),
     ("ver", 0, |_, _, io| {
         io.say("\r\nMicrosoft Windows [Version 10.0.20348.2227]\r\n");
@@ -69,7 +54,6 @@ pub fn start(sh: &mut Shell<'_>, path: &str, arguments: &str, io: &mut Streams) 
             let script = at.and_then(|it| arguments.get(it + 2..)).unwrap_or_default();
             sh.script(unquoted(script), io);
         }
-        "powershell" => power(sh, arguments, io),
         _ => sh.script(&format!("\"{path}\" {arguments}"), io),
     }
 }
@@ -78,35 +62,6 @@ pub fn start(sh: &mut Shell<'_>, path: &str, arguments: &str, io: &mut Streams) 
 fn unquoted(text: &str) -> &str {
     let text = text.trim();
     text.strip_prefix('"').and_then(|it| it.strip_suffix('"')).unwrap_or(text)
-}
-
-fn power(sh: &mut Shell<'_>, arguments: &str, io: &mut Streams) {
-    let at = arguments.to_ascii_lowercase().find("-c");
-    let script = at.and_then(|it| arguments.get(it..)).unwrap_or(arguments);
-    let script = if at.is_some() { script.split_once(' ').map_or("", |it| it.1) } else { script };
-    for command in unquoted(script).split(';').map(str::trim).filter(|it| !it.is_empty()) {
-        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
-        let value = rest.trim().trim_matches(['"', '\'']);
-        match verb.to_ascii_lowercase().as_str() {
-            "write-output" | "write-host" | "echo" => io.say(&format!("{value}\r\n")),
-            "start-sleep" => {
-                let number = value.rsplit(' ').next().unwrap_or_default();
-                sh.sleep(number.parse().unwrap_or_default());
-            }
-            "exit" => {
-                sh.status = value.parse().unwrap_or_default();
-                return;
-            }
-            _ => {
-                io.complain(&format!(
-                    "{verb} : The term '{verb}' is not recognized as the name of a cmdlet.\r\n"
-                ));
-                sh.status = 1;
-                return;
-            }
-        }
-    }
-    sh.status = 0;
 }
 
 /// The words behind the name that are no switches, without quotes.
@@ -141,55 +96,6 @@ fn folder(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
 fn missing(io: &mut Streams) -> i32 {
     io.complain("The system cannot find the file specified.\r\n");
     1
-}
-
-fn change(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
-    let verb = args.first().map(|it| it.to_lowercase()).unwrap_or_default();
-    let all = args.iter().any(|it| it.eq_ignore_ascii_case("/s"));
-    let act = match verb.as_str() {
-        "md" | "mkdir" => Act::MakeDirectory,
-        "del" => Act::Remove,
-        _ if all => Act::RemoveAll,
-        _ => Act::Remove,
-    };
-    let mut status = 0;
-    for file in files(args) {
-        if let Err(found) = sh.change(act, &file, b"") {
-            io.complain(&format!("{file}: {}\r\n", found.words()));
-            status = 1;
-        }
-    }
-    status
-}
-
-fn copy(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
-    let files = files(args);
-    let [from, to] = files.as_slice() else { return missing(io) };
-    let moves = args.first().is_some_and(|it| it.eq_ignore_ascii_case("move"));
-    if sh.carry(from, to, moves).is_err() {
-        return missing(io);
-    }
-    io.say(if moves { "        1 file(s) moved.\r\n" } else { "        1 file(s) copied.\r\n" });
-    0
-}
-
-fn set(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
-    let words = args.get(1..).unwrap_or_default().join(" ");
-    if let Some((name, value)) = words.split_once('=') {
-        sh.vars.insert(name.to_uppercase(), value.to_owned());
-        return 0;
-    }
-    for (name, value) in &sh.vars {
-        io.say(&format!("{name}={value}\r\n"));
-    }
-    0
-}
-
-/// `timeout /t N`.
-fn timeout(sh: &mut Shell<'_>, args: &[String], _: &mut Streams) -> i32 {
-    let seconds = args.iter().skip(1).find_map(|it| it.parse().ok());
-    sh.sleep(seconds.unwrap_or_default());
-    0
 }
 
 fn show(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {

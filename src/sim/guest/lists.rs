@@ -124,12 +124,6 @@ pub fn ip(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     line(io, &format!("    inet {address}/24 brd + scope global ens192"))
 }
 
-/// `ipconfig`.
-pub fn ipconfig(sh: &mut Shell<'_>, _: &[String], io: &mut Streams) -> i32 {
-    io.say("\r\nWindows IP Configuration\r\n\r\nEthernet adapter Ethernet0:\r\n\r\n");
-    line(io, &format!("   IPv4 Address. . . . . . . . . . . : {}\r", sh.guest.address))
-}
-
 /// `pwd`.
 pub fn pwd(sh: &mut Shell<'_>, _: &[String], io: &mut Streams) -> i32 {
     line(io, &sh.tree().shown(&sh.cwd))
@@ -160,16 +154,6 @@ pub fn ps(sh: &mut Shell<'_>, _: &[String], io: &mut Streams) -> i32 {
     };
     let all: String = sh.guest.processes.iter().filter(|it| it.runs(now)).map(shown).collect();
     io.say(&all);
-    0
-}
-
-/// `tasklist`.
-pub fn tasklist(sh: &mut Shell<'_>, _: &[String], io: &mut Streams) -> i32 {
-    io.say("\r\nImage Name                     PID\r\n========================= ========\r\n");
-    let now = sh.guest.now;
-    for it in sh.guest.processes.iter().filter(|it| it.runs(now)) {
-        io.say(&format!("{:<25} {:>8}\r\n", it.name, it.pid));
-    }
     0
 }
 
@@ -242,35 +226,4 @@ fn entry(sh: &Shell<'_>, name: &str, node: &Node, long: bool, io: &mut Streams) 
             "{kind}{rights} 1 {owner:<8} {owner:<8} {size:>8} {month} {day} {clock} {name}{target}"
         ),
     );
-}
-
-/// `dir`, with `/b`.
-pub fn dir(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
-    let brief = args.iter().any(|it| it.eq_ignore_ascii_case("/b"));
-    let file = args.iter().skip(1).find(|it| !it.starts_with('/'));
-    let inner = file.map_or_else(|| sh.cwd.clone(), |it| sh.path(it.trim_matches('"')));
-    let found = sh.tree().find(sh.user.id, &inner, true);
-    let inside = match found {
-        Ok(node) if !node.is_directory() => Ok(vec![node]),
-        Ok(node) => sh.tree().children(sh.user.id, &node.path),
-        Err(found) => Err(found),
-    };
-    let Ok(inside) = inside else {
-        io.complain("File Not Found\r\n");
-        return 1;
-    };
-    if !brief {
-        io.say(&format!("\r\n Directory of {}\r\n\r\n", sh.tree().shown(&inner)));
-    }
-    for node in inside {
-        let (name, time) = (node.name(), stamp(node.changed));
-        let (day, clock) =
-            (time.get(..10).unwrap_or_default(), time.get(11..16).unwrap_or_default());
-        io.say(&match (brief, node.is_directory()) {
-            (true, _) => format!("{name}\r\n"),
-            (_, true) => format!("{day}  {clock}    <DIR>          {name}\r\n"),
-            (_, false) => format!("{day}  {clock}    {:>14} {name}\r\n", node.size()),
-        });
-    }
-    0
 }

@@ -30,8 +30,8 @@ fn unpacked(text: &str) -> Option<Vec<u8>> {
     }
 }
 
-fn number(value: impl TryInto<i64>) -> Value {
-    json::int(value.try_into().unwrap_or(i64::MAX))
+fn number(value: u64) -> Value {
+    json::int(i64::try_from(value).unwrap_or(i64::MAX))
 }
 
 /// The items of a row, read one after the other.
@@ -52,8 +52,16 @@ impl<'a> Row<'a> {
         }
     }
 
-    fn int<T: TryFrom<i64>>(&mut self) -> Option<T> {
-        T::try_from(json::as_int(self.0.next()?)?).ok()
+    fn int(&mut self) -> Option<i64> {
+        json::as_int(self.0.next()?)
+    }
+
+    fn large(&mut self) -> Option<u64> {
+        u64::try_from(self.int()?).ok()
+    }
+
+    fn small(&mut self) -> Option<u32> {
+        u32::try_from(self.int()?).ok()
     }
 
     fn rows(&mut self) -> Option<Row<'a>> {
@@ -61,8 +69,16 @@ impl<'a> Row<'a> {
     }
 }
 
-fn array(items: impl IntoIterator<Item = Value>) -> Value {
-    Value::Array(items.into_iter().collect::<Array>())
+/// A row of texts and of numbers behind them.
+fn row(texts: &[&str], numbers: &[u64]) -> Array {
+    let mut all = Array::new();
+    for text in texts {
+        all.push(json::text(*text));
+    }
+    for it in numbers {
+        all.push(number(*it));
+    }
+    all
 }
 
 fn node(it: &Node) -> Value {
@@ -71,13 +87,14 @@ fn node(it: &Node) -> Value {
         Body::File(bytes) => (1, packed(bytes)),
         Body::Link(target) => (2, packed(target.as_bytes())),
     };
-    let path = json::text(&it.path);
-    array([path, json::int(kind), number(it.owner), number(it.mode), number(it.changed), content])
+    let mut all = row(&[&it.path], &[kind, it.owner.into(), it.mode.into(), it.changed]);
+    all.push(content);
+    Value::Array(all)
 }
 
 fn read_node(row: &mut Row<'_>) -> Option<Node> {
-    let (path, kind) = (row.text()?.to_owned(), row.int::<u8>()?);
-    let (owner, mode, changed) = (row.int()?, row.int()?, row.int()?);
+    let (path, kind) = (row.text()?.to_owned(), row.int()?);
+    let (owner, mode, changed) = (row.small()?, row.small()?, row.large()?);
     let content = unpacked(row.text()?)?;
     let body = match kind {
         0 => Body::Directory,
@@ -89,36 +106,47 @@ fn read_node(row: &mut Row<'_>) -> Option<Node> {
 
 fn change(it: &Change) -> Value {
     let act = ACTS.iter().position(|act| *act == it.act).unwrap_or_default();
-    let (path, data) = (json::text(&it.path), packed(&it.data));
-    array([number(it.at), number(it.user), number(act), path, data])
+    let mut all = row(&[], &[it.at, it.user.into(), u64::try_from(act).unwrap_or(0)]);
+    all.push(json::text(&it.path));
+    all.push(packed(&it.data));
+    Value::Array(all)
 }
 
 fn read_change(row: &mut Row<'_>) -> Option<Change> {
-    let (at, user, act) = (row.int()?, row.int()?, *ACTS.get(row.int::<usize>()?)?);
+    let (at, user) = (row.large()?, row.small()?);
+    let act = *ACTS.get(usize::try_from(row.int()?).ok()?)?;
     Some(Change { at, user, act, path: row.text()?.to_owned(), data: unpacked(row.text()?)? })
 }
 
 fn process(it: &Process) -> Value {
-    let ends = it.ends.map_or(json::int(-1), number);
-    let texts = [&it.owner, &it.name, &it.line].map(json::text);
-    let numbers =
-        [number(it.pid), number(it.started), ends, number(it.code), number(u8::from(it.ours))];
-    let pending = array(it.pending.iter().map(change));
-    array(texts.into_iter().chain(numbers).chain([pending]))
+    let mut all = row(&[&it.owner, &it.name, &it.line], &[]);
+    let ends = it.ends.map_or(-1, |it| i64::try_from(it).unwrap_or(i64::MAX));
+    let started = i64::try_from(it.started).unwrap_or(i64::MAX);
+    for number in [it.pid, started, ends, it.code.into(), it.ours.into()] {
+        all.push(json::int(number));
+    }
+    let mut pending = Array::new();
+    it.pending.iter().for_each(|it| pending.push(change(it)));
+    all.push(Value::Array(pending));
+    Value::Array(all)
 }
 
 fn read_process(row: &mut Row<'_>) -> Option<Process> {
-    Some(Process {
+    let mut it = Process {
         owner: row.text()?.to_owned(),
         name: row.text()?.to_owned(),
         line: row.text()?.to_owned(),
         pid: row.int()?,
-        started: row.int()?,
-        ends: u64::try_from(row.int::<i64>()?).ok(),
-        code: row.int()?,
-        ours: row.int::<u8>()? == 1,
-        pending: row.rows()?.0.map(|it| read_change(&mut Row::of(it)?)).collect::<Option<_>>()?,
-    })
+        started: row.large()?,
+        ends: u64::try_from(row.int()?).ok(),
+        code: i32::try_from(row.int()?).ok()?,
+        ours: row.int()? == 1,
+        pending: Vec::new(),
+    };
+    for change in row.rows()?.0 {
+        it.pending.push(read_change(&mut Row::of(change)?)?);
+    }
+    Some(it)
 }
 
 impl Guest {
@@ -126,18 +154,24 @@ impl Guest {
     pub fn save(&self) -> json::Object {
         let fresh = Guest::installed(&self.hostname, self.is_windows());
         let kept = |own: &Guest, it: &Node| own.tree.find(0, &it.path, false) == Ok(it);
-        let changed = self.tree.nodes().filter(|it| !kept(&fresh, it));
+        let (mut gone, mut files, mut processes) = (Array::new(), Array::new(), Array::new());
+        for it in self.tree.nodes().filter(|it| !kept(&fresh, it)) {
+            files.push(node(it));
+        }
         let there = |it: &Node| self.tree.find(0, &it.path, false).is_ok();
-        let gone = fresh.tree.nodes().filter(|it| !there(it));
-        let counts = [number(self.now), number(self.booted), number(self.serial)];
+        for it in fresh.tree.nodes().filter(|it| !there(it)) {
+            gone.push(json::text(&it.path));
+        }
+        self.processes.iter().for_each(|it| processes.push(process(it)));
+        let counts = row(&[], &[self.now, self.booted, self.serial.into()]);
         json::object([
             ("hostname", json::text(&self.hostname)),
             ("address", json::text(&self.address)),
             ("windows", Value::Bool(self.is_windows())),
-            ("counts", array(counts)),
-            ("gone", array(gone.map(|it| json::text(&it.path)))),
-            ("files", array(changed.map(node))),
-            ("processes", array(self.processes.iter().map(process))),
+            ("counts", Value::Array(counts)),
+            ("gone", Value::Array(gone)),
+            ("files", Value::Array(files)),
+            ("processes", Value::Array(processes)),
         ])
     }
 
@@ -147,7 +181,8 @@ impl Guest {
         let mut guest = Guest::installed(json::get_text(kept, "hostname")?, windows);
         guest.set_address(json::get_text(kept, "address")?);
         let mut counts = Row::of(kept.get("counts")?)?;
-        (guest.now, guest.booted, guest.serial) = (counts.int()?, counts.int()?, counts.int()?);
+        (guest.now, guest.booted, guest.serial) =
+            (counts.large()?, counts.large()?, counts.small()?);
         let mut gone = Row::of(kept.get("gone")?)?;
         while let Some(path) = gone.text() {
             guest.tree.forget(path);
@@ -155,9 +190,10 @@ impl Guest {
         for row in Row::of(kept.get("files")?)?.0 {
             guest.tree.insert(read_node(&mut Row::of(row)?)?).ok()?;
         }
-        let processes = Row::of(kept.get("processes")?)?.0;
-        guest.processes =
-            processes.map(|it| read_process(&mut Row::of(it)?)).collect::<Option<_>>()?;
+        guest.processes.clear();
+        for row in Row::of(kept.get("processes")?)?.0 {
+            guest.processes.push(read_process(&mut Row::of(row)?)?);
+        }
         guest.processes.truncate(crate::sim::guest::programs::MOST_PROCESSES);
         Some(guest)
     }

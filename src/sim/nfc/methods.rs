@@ -54,7 +54,7 @@ fn import(world: &mut World, call: &Call) -> Result<Value> {
         world.event("VmCreatedEvent", &user, Some(&subject), &text);
         Ok(id)
     };
-    world.lease(call, true, true, String::new(), begin)
+    world.lease(call, true, true, String::new(), Box::new(begin))
 }
 
 /// An image that a specification puts on a datastore itself is meant beside the machine.
@@ -87,14 +87,14 @@ fn export(world: &mut World, call: &Call) -> Result<Value> {
     if power != Power::Off {
         return Err(Fault::power_state("poweredOff", power.name()));
     }
-    world.lease(call, false, true, id.clone(), move |world| alive(world, id))
+    world.lease(call, false, true, id.clone(), Box::new(move |world| alive(world, id)))
 }
 
 /// unverified: that the machine can be used meanwhile, and that its present disks are what is sent.
 fn export_snapshot(world: &mut World, call: &Call) -> Result<Value> {
     let id = world.snapshot(&call.this.id).map(|it| it.0.id.clone());
     let id = id.ok_or_else(|| Fault::gone(call.this))?;
-    world.lease(call, false, false, id.clone(), move |world| alive(world, id))
+    world.lease(call, false, false, id.clone(), Box::new(move |world| alive(world, id)))
 }
 
 fn alive(world: &mut World, id: String) -> Result<String> {
