@@ -409,3 +409,32 @@ fn bulk(world: &mut World, base: &Object, count: u32) {
         world.machines.insert(number_in(&machine.id), machine);
     }
 }
+
+/// Lets the servers say that they are of the version that they speak.
+pub fn claim(world: &mut World) {
+    let version = world.version.name();
+    let mut numbers: Vec<&str> = version.split('.').take(3).collect();
+    numbers.resize(3, "0");
+    let product = numbers.join(".");
+    let say = |about: Option<&mut Value>| {
+        let Some(Value::Object(about)) = about else { return };
+        let full = about.text("fullName").unwrap_or_default().to_owned();
+        let old = about.text("version").unwrap_or_default();
+        about.set("fullName", full.replace(old, &product));
+        about.set("version", product.as_str());
+        about.set("apiVersion", version);
+    };
+    for plain in world.plain.values_mut() {
+        let path: &[&str] = match plain.kind {
+            "ServiceInstance" => &["content", "about"],
+            "HostSystem" => &["summary", "config", "product"],
+            _ => continue,
+        };
+        let mut names = path.iter();
+        let first = names.next().and_then(|it| plain.props.field_mut(it));
+        say(names.fold(first, |value, name| match value {
+            Some(Value::Object(inner)) => inner.field_mut(name),
+            _ => None,
+        }));
+    }
+}

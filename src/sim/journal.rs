@@ -84,8 +84,14 @@ impl Journal {
         let mut options = OpenOptions::new();
         options.read(true).append(true).create(true).mode(0o600);
         let mut file = options.open(path).map_err(unable)?;
+        if file.try_lock().is_err() {
+            return Err(wrong("is used by another process"));
+        }
+        if file.metadata().map_err(unable)?.len() > MOST {
+            return Err(wrong("is larger than the 16 MB that a state may have"));
+        }
         let mut text = String::new();
-        (&mut file).take(MOST * 2).read_to_string(&mut text).map_err(unable)?;
+        (&mut file).take(MOST).read_to_string(&mut text).map_err(unable)?;
         if text.is_empty() {
             file.write_all(head(origin).as_bytes()).map_err(unable)?;
             return Ok((Journal { file: Mutex::new(Some(file)) }, origin, Vec::new()));
@@ -195,7 +201,9 @@ fn read_head(line: &str) -> Option<Origin> {
     (json::get_text(&object, "jumpvisor")? == "state").then_some(())?;
     let vcenter = matches!(object.get("vcenter"), Some(Value::Bool(true)));
     let machines = int(&object, "vms").and_then(|it| it.try_into().ok());
-    Some(Origin { start: int(&object, "start")?, vcenter, machines })
+    // From 1970 on, and no further than dates are written.
+    let start = int(&object, "start").filter(|it| (0..=253_402_300_000_000).contains(it))?;
+    Some(Origin { start, vcenter, machines })
 }
 
 fn line(change: &Change) -> String {
@@ -248,7 +256,7 @@ fn change(line: &str) -> Option<Change> {
                 target: text("target")?,
                 headers: pairs,
                 body,
-                more: count("more")?,
+                more: count("more").filter(|it| *it <= 1 << 40)?,
             }
         }
     };
@@ -296,6 +304,9 @@ mod tests {
         let (journal, known, changes) = Journal::open(&path, other).unwrap();
         assert_eq!((known, changes), (origin, vec![request(b"one")]));
         journal.keep(&request(b"three"));
+        let error = Journal::open(&path, origin).err().unwrap();
+        assert!(error.to_string().contains("is used by another process"), "{error}");
+        drop(journal);
         let (_, _, changes) = Journal::open(&path, origin).unwrap();
         assert_eq!(changes.len(), 2);
         let error = Journal::open(&path, Origin { vcenter: true, ..origin }).err().unwrap();

@@ -60,6 +60,7 @@ mod props;
 pub mod reader;
 mod replay;
 mod rest;
+mod rights;
 mod routes;
 mod rows;
 pub mod rules;

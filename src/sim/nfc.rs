@@ -14,7 +14,6 @@ use crate::sim::fault::Result;
 use crate::sim::files;
 use crate::sim::machine::Machine;
 use crate::sim::ovf;
-use crate::sim::rows::Call;
 use crate::sim::spec;
 use crate::sim::sums::Slip;
 use crate::sim::sums::Sums;
@@ -204,20 +203,13 @@ impl World {
     }
 
     /// A new lease that becomes ready when `begin` has named its machine.
-    fn lease(
-        &mut self,
-        call: &Call,
-        import: bool,
-        holds: bool,
-        machine: String,
-        begin: Begin,
-    ) -> Result<Value> {
+    fn lease(&mut self, import: bool, holds: bool, machine: String, begin: Begin) -> Result<Value> {
         if self.nfc.leases.len() >= MOST {
             return Err(Fault::new("LimitExceeded", "There are too many leases."));
         }
         let number = self.number();
-        let key = self.session(call)?.key.clone();
-        let id = format!("session[{key}]{number}");
+        // Of the world's own numbers, so that a kept import finds its lease again.
+        let id = format!("haNfcLease-{number}");
         let token = format!("52{number:06x}-7ba4-4855-bbb3-{:012x}", number * 2_654_435_761);
         let lease = Lease {
             token,

@@ -5,6 +5,7 @@
 //! token may be the text `0`.
 
 use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
 
 use crate::sim::fault::{Fault, Result};
 use crate::sim::path;
@@ -20,6 +21,8 @@ use crate::vim::version::Version;
 /// Objects of a page where the client names no number, and at most.
 const PAGE: usize = 100;
 const MOST: usize = 1000;
+/// Lists of a collector that were begun and not read to their end; the oldest is forgotten.
+const UNFINISHED: usize = 8;
 /// Selections that may hang together, and how deep.
 const DEPTH: usize = 32;
 
@@ -28,14 +31,14 @@ const DEPTH: usize = 32;
 pub struct Chosen {
     /// The object.
     pub object: Ref,
-    /// The paths.
-    pub paths: Vec<String>,
+    /// The paths, common to all objects of a selection.
+    pub paths: Arc<Vec<String>>,
 }
 
 /// Pages that a client has not fetched yet, by token.
 #[derive(Default)]
 pub struct Pages {
-    waiting: Sorted<String, (VecDeque<Chosen>, usize)>,
+    waiting: VecDeque<(String, VecDeque<Chosen>, usize)>,
     made: u64,
 }
 
@@ -62,7 +65,7 @@ fn check(kind: &str, path: &str, version: Version) -> Result<Checked> {
 pub fn select(world: &World, call: &Call, specs: &[&Object]) -> Result<Vec<Chosen>> {
     let mut found = Vec::new();
     for spec in specs {
-        let mut wanted: Vec<(&str, Vec<String>)> = Vec::new();
+        let mut wanted: Vec<(&str, Arc<Vec<String>>)> = Vec::new();
         for set in spec.objects("propSet") {
             let kind = set.text("type").unwrap_or_default();
             let managed = Type::find(kind).filter(|it| it.kind() == TypeKind::Managed);
@@ -75,7 +78,7 @@ pub fn select(world: &World, call: &Call, specs: &[&Object]) -> Result<Vec<Chose
             for path in &paths {
                 check(kind, path, call.version)?;
             }
-            wanted.push((kind, paths));
+            wanted.push((kind, Arc::new(paths)));
         }
         for start in spec.objects("objectSet") {
             let mut walk =
@@ -208,7 +211,7 @@ impl World {
         let mut set: Vec<Object> = Vec::new();
         let mut missing: Vec<Object> = Vec::new();
         let mut last: Option<(&str, Option<Value>)> = None;
-        for path in &chosen.paths {
+        for path in chosen.paths.iter() {
             let open = matches!(
                 (&*object.kind, path.as_str()),
                 ("SessionManager", _) | ("ServiceInstance", _)
@@ -290,10 +293,10 @@ fn page(
         let pages = pages(world, call)?;
         let token = pages.made.to_string();
         pages.made += 1;
-        if pages.waiting.len() >= 100 {
-            pages.waiting.pop_first();
+        if pages.waiting.len() >= UNFINISHED {
+            pages.waiting.pop_front();
         }
-        pages.waiting.insert(token.clone(), (chosen, size));
+        pages.waiting.push_back((token.clone(), chosen, size));
         result.set("token", token);
     }
     Ok(result.with("objects", objects).into())
@@ -307,20 +310,22 @@ fn pages<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut Pages> {
     }
 }
 
-fn next_page(world: &mut World, call: &Call) -> Result<Value> {
+/// Takes the pages of a token, which counts once.
+fn unfinished(world: &mut World, call: &Call) -> Result<(VecDeque<Chosen>, usize)> {
     let token = call.args.text("token").unwrap_or_default();
-    let Some((chosen, size)) = pages(world, call)?.waiting.remove(token) else {
-        return Err(Fault::invalid_argument("token"));
-    };
+    let waiting = &mut pages(world, call)?.waiting;
+    let at = waiting.iter().position(|it| it.0 == token);
+    let found = at.and_then(|it| waiting.remove(it));
+    found.map(|it| (it.1, it.2)).ok_or_else(|| Fault::invalid_argument("token"))
+}
+
+fn next_page(world: &mut World, call: &Call) -> Result<Value> {
+    let (chosen, size) = unfinished(world, call)?;
     page(world, call, chosen, size)
 }
 
 fn cancel(world: &mut World, call: &Call) -> Result<Value> {
-    let token = call.args.text("token").unwrap_or_default();
-    match pages(world, call)?.waiting.remove(token) {
-        Some(_) => Ok(Value::Null),
-        None => Err(Fault::invalid_argument("token")),
-    }
+    unfinished(world, call).map(|_| Value::Null)
 }
 
 /// What a client that reads one property at a time calls.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::sim::clock::{Clock, Moment};
+use crate::sim::fault::Fault;
 use crate::sim::guests;
 use crate::sim::http::{Answer, Request, Service};
 use crate::sim::journal;
@@ -14,17 +15,35 @@ use crate::sim::routes::Handler;
 use crate::sim::rules::Rules;
 use crate::sim::service::{Simulator, cookie};
 use crate::sim::world::World;
+use crate::vim::table::Type;
+use crate::vim::value::Ref;
 
 /// The cookie of whoever makes the past happen again.
 const COOKIE: &str = "replay";
+/// The fault that a rule gave to the task, as a header of the kept call.
+const DOOM: &str = "x-doom";
 
 /// Keeps a call that changed something.
-pub fn keep_call(journal: &Journal, world: &World, user: &str, text: &str, version: &str) {
+pub fn keep_call(
+    journal: &Journal,
+    world: &World,
+    user: &str,
+    text: &str,
+    version: &str,
+    doomed: Option<String>,
+) {
     let input = Input::Request {
         user: user.to_owned(),
         method: "POST".to_owned(),
         target: "/sdk".to_owned(),
-        headers: vec![("SOAPAction".to_owned(), format!("urn:vim25/{version}"))],
+        headers: [
+            Some(("SOAPAction", format!("urn:vim25/{version}"))),
+            doomed.map(|it| (DOOM, it)),
+        ]
+        .into_iter()
+        .flatten()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect(),
         body: text.as_bytes().to_vec(),
         more: 0,
     };
@@ -94,6 +113,10 @@ impl Simulator {
                 }
             }
             Input::Request { user, method, target, mut headers, body, more } => {
+                let doom = headers.iter().find(|(name, _)| name == DOOM);
+                world.doom = doom.and_then(|(_, kind)| Type::find(kind)).map(|it| {
+                    Fault::new(it.name(), "A rule said so.").completed(&Ref::new("Folder", ""))
+                });
                 if !user.is_empty() {
                     world.stand_in(COOKIE, &user);
                     headers
@@ -109,7 +132,7 @@ impl Simulator {
                 };
                 let status = self.answer(&mut request).status;
                 if status >= 400 {
-                    log::warn!("a kept change was refused this time: {method} {target}, {status}");
+                    log::warn!("a kept change was refused this time: {status}, {method} {target}");
                 }
             }
         }

@@ -20,6 +20,7 @@ use crate::sim::fault::Fault;
 use crate::text::glob;
 use crate::text::json;
 use crate::text::nearest::nearest;
+use crate::vim::table;
 use crate::vim::table::{Type, TypeKind};
 
 const KEYS: &[&str] = &[
@@ -207,9 +208,21 @@ fn rule(value: &json::Value) -> std::result::Result<Rule, String> {
         _ if flag("expire_session")? => Effect::Expire,
         _ => return Err("`expire_session` is true or left out".to_owned()),
     };
+    if !matches!(effect, Effect::Fault(_) | Effect::InTask(_))
+        && let Some(word) = ["in_task", "text"].into_iter().find(|it| object.contains_key(*it))
+    {
+        return Err(format!("`{word}` goes with `fault` only"));
+    }
+    if matches!(effect, Effect::Status(status) if status < 100) {
+        return Err("`status` is an HTTP status, 100 to 599".to_owned());
+    }
+    let counted = |name: &str| match number(name, i64::MAX)? {
+        Some(0) => Err(format!("`{name}` counts from 1")),
+        other => Ok(other),
+    };
     let whens = [
-        number("nth", i64::MAX)?.map(When::Nth),
-        number("every", i64::MAX)?.filter(|it| *it > 0).map(When::Every),
+        counted("nth")?.map(When::Nth),
+        counted("every")?.map(When::Every),
         chance(object.get("chance"))?,
     ];
     let mut whens = whens.into_iter().flatten();
@@ -218,7 +231,15 @@ fn rule(value: &json::Value) -> std::result::Result<Rule, String> {
         return Err("only one of nth, every, chance".to_owned());
     }
     let (method, object, path) = (text("method")?, text("object")?, text("path")?);
+    if let Some(name) = method.as_deref().filter(|it| !it.contains(['*', '?', '[']))
+        && !table::methods().any(|it| it.name() == name)
+    {
+        return Err(format!("`{name}` is no method of the API"));
+    }
     match (&path, &effect) {
+        (Some(path), _) if path.starts_with("/sdk") => {
+            Err("`path` is for requests beside /sdk; name calls by `method`".to_owned())
+        }
         (Some(_), _) if method.is_some() || object.is_some() => {
             Err("`path` stands alone, without `method` and `object`".to_owned())
         }

@@ -17,7 +17,7 @@ use crate::sim::rules::{Effect, Rules, Seen};
 use crate::sim::serial;
 use crate::sim::serial::Lines;
 use crate::sim::world::World;
-use crate::sim::{permissions, reader, replay, routes, rows, watch, writer};
+use crate::sim::{reader, replay, rights, routes, rows, watch, writer};
 use crate::text::sorted::Sorted;
 use crate::vim::table;
 use crate::vim::value::Value;
@@ -174,11 +174,11 @@ impl Simulator {
         let mut call =
             Call { this: &this, method, args: &asked.args, session, user: &user, version };
         let effects = self.ruled(&world, &call);
-        let journal = self.journal().filter(|_| effects.is_empty());
+        let mut doom = None;
         for effect in effects {
             match effect {
                 Effect::Fault(fault) => return Err(fault.completed(call.this)),
-                Effect::InTask(fault) => world.doom = Some(fault.completed(call.this)),
+                Effect::InTask(fault) => doom = Some(fault.completed(call.this)),
                 Effect::Expire => {
                     world.sessions.all.remove(cookie);
                     (call.session, call.user) = ("", "");
@@ -197,18 +197,23 @@ impl Simulator {
         if done.status.is_some() {
             return Ok(Value::Null);
         }
-        allowed(&world, &call, declared.privilege(), viewer)?;
+        rights::allowed(&world, &call, declared.privilege(), viewer)?;
         let Some(row) = rows::method(&this.kind, method) else {
-            return Err(unknown(&world, method));
+            return Err(rights::unknown(&world, method));
         };
         if watch::waits(method) {
             return self.wait(world, &call);
         }
+        if doom.is_some() {
+            world.doom = doom;
+        }
+        let doomed = world.doom.as_ref().map(|it| it.kind().to_owned());
         let outcome = (row.run)(&mut world, &call);
-        if let (Some(journal), Ok(_)) = (journal, &outcome)
-            && (this.kind == "HttpNfcLease" || changes(&this.kind, method, declared.privilege()))
+        if let (Some(journal), Ok(_)) = (self.journal(), &outcome)
+            && (this.kind == "HttpNfcLease"
+                || rights::changes(&this.kind, method, declared.privilege()))
         {
-            replay::keep_call(journal, &world, call.user, text, version.name());
+            replay::keep_call(journal, &world, call.user, text, version.name(), doomed);
         }
         done.fresh = world.sessions.fresh.take();
         world.doom = None;
@@ -256,8 +261,13 @@ impl Simulator {
     /// Waits as long as a rule says; a jumping clock does not.
     fn pause(&self, late: u64) {
         let now = self.clock().now();
-        let nap = self.clock().until(now + Moment::try_from(late).unwrap_or_default());
-        std::thread::sleep(nap);
+        let mut nap = self.clock().until(now + Moment::try_from(late).unwrap_or_default());
+        // In short naps, so that a server that ends is not held up.
+        while !nap.is_zero() && !self.stopping.load(Ordering::Relaxed) {
+            let short = nap.min(Duration::from_millis(100));
+            std::thread::sleep(short);
+            nap -= short;
+        }
     }
 
     /// How often each method was called.
@@ -275,6 +285,18 @@ impl Simulator {
             None => LONGEST_WAIT,
         };
         let until = world.now + patience;
+        watch::waits_for(&mut world, call, true);
+        let outcome = self.look(world, call, until);
+        watch::waits_for(&mut self.world(), call, false);
+        outcome
+    }
+
+    fn look<'a>(
+        &'a self,
+        mut world: MutexGuard<'a, World>,
+        call: &Call,
+        until: Moment,
+    ) -> Result<Value> {
         loop {
             if let Some(value) = watch::poll(&mut world, call)? {
                 return Ok(value);
@@ -338,103 +360,6 @@ impl Simulator {
         }
         text.push_str("</priorVersions></namespace></namespaces>");
         Answer::of(200, XML, text.into_bytes())
-    }
-}
-
-/// Whether this caller may call at all.
-fn allowed(world: &World, call: &Call, privilege: &str, viewer: bool) -> Result<()> {
-    let anonymous = privilege == "System.Anonymous" || (call.method == "Fetch" && open(call));
-    if call.user.is_empty() && !anonymous {
-        return Err(Fault::not_authenticated(call.this, "System.View"));
-    }
-    let changes = changes(&call.this.kind, call.method, privilege);
-    let needed = match privilege.is_empty() || privilege.starts_with("System.") {
-        true => usual(&call.this.kind, call.method),
-        false => privilege,
-    };
-    if viewer && changes && !permissions::granted(world, call.user, call.this, needed) {
-        let held = world.reference(&call.this.id).unwrap_or_else(|| call.this.clone());
-        return Err(Fault::new("NoPermission", "Permission to perform this operation was denied.")
-            .with("object", held)
-            .with("privilegeId", needed));
-    }
-    // A new licence must find its way in.
-    if world.free_licence && changes && !asks(call.method) && call.this.kind != "LicenseManager" {
-        let text =
-            "Current license or ESXi version prohibits execution of the requested operation.";
-        return Err(Fault::new("RestrictedVersion", text));
-    }
-    Ok(())
-}
-
-/// What everybody may fetch.
-fn open(call: &Call) -> bool {
-    matches!(&*call.this.kind, "ServiceInstance" | "SessionManager")
-}
-
-/// Whether a method changes more than its own session. The schema marks many that do as if everybody
-/// might call them: what they need depends on what they are told.
-fn changes(kind: &str, method: &str, privilege: &str) -> bool {
-    const OWN: &[&str] = &[
-        "PropertyCollector",
-        "PropertyFilter",
-        "ContainerView",
-        "ListView",
-        "EventHistoryCollector",
-        "TaskHistoryCollector",
-        "SessionManager",
-        // Whoever has a lease was allowed to.
-        "HttpNfcLease",
-    ];
-    const VERBS: &[&str] =
-        &["Add", "Apply", "Cancel", "Delete", "Move", "Remove", "ResetEntity", "Set", "Update"];
-    match privilege {
-        "" => kind.starts_with("Guest") || !(OWN.contains(&kind) || asks(method)),
-        _ if !privilege.starts_with("System.") => true,
-        _ if OWN.contains(&kind) => false,
-        _ => method.ends_with("_Task") || VERBS.iter().any(|it| method.starts_with(it)),
-    }
-}
-
-/// The privilege that a change needs where the schema names none.
-fn usual(kind: &str, method: &str) -> &'static str {
-    match (kind, method) {
-        ("VirtualMachine", "Rename_Task") => "VirtualMachine.Config.Rename",
-        ("VirtualMachine", "ReconfigVM_Task") => "VirtualMachine.Config.Settings",
-        ("VirtualMachine", "Destroy_Task") => "VirtualMachine.Inventory.Delete",
-        ("VirtualMachine", "CloneVM_Task") => "VirtualMachine.Provisioning.Clone",
-        ("VirtualMachine", "AcquireTicket") => "VirtualMachine.Interact.ConsoleInteract",
-        ("Task", _) => "Global.CancelTask",
-        ("FileManager" | "VirtualDiskManager", _) => "Datastore.FileManagement",
-        _ if kind.starts_with("Guest") => "VirtualMachine.GuestOperations.Modify",
-        _ => "System.Modify",
-    }
-}
-
-/// Methods that change nothing, whatever they need.
-fn asks(method: &str) -> bool {
-    const VERBS: &[&str] = &[
-        "Are", "Check", "Estimate", "Fetch", "Find", "Is", "List", "Query", "Read", "Retrieve",
-        "Search",
-    ];
-    VERBS.iter().any(|it| method.starts_with(it))
-}
-
-/// What is said of a method that has no row.
-fn unknown(world: &World, method: &str) -> Fault {
-    const VCENTER_ONLY: &[&str] = &[
-        "CloneVM_Task",
-        "MarkAsTemplate",
-        "MarkAsVirtualMachine",
-        "RelocateVM_Task",
-        "MigrateVM_Task",
-        "CreateFolder",
-        "MoveIntoFolder_Task",
-        "SessionIsActive",
-    ];
-    match !world.vcenter && VCENTER_ONLY.contains(&method) {
-        true => Fault::not_supported(),
-        false => Fault::not_played(method),
     }
 }
 

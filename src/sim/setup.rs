@@ -65,10 +65,18 @@ pub fn open(settings: Settings) -> Result<Arc<dyn Service>> {
         Start { vcenter: settings.vcenter, machines: settings.machines, version, now: clock.now() };
     let origin = Origin { start: start.now, vcenter: start.vcenter, machines: start.machines };
     let kept = settings.state.as_deref().map(|path| Journal::open(path, origin)).transpose()?;
-    let past = kept.map(|(journal, origin, changes)| {
+    let mut past = None;
+    if let Some((journal, origin, changes)) = kept {
+        if start.machines.is_some() && start.machines != origin.machines {
+            return Err(Error::usage("the state file is of another number of VMs")
+                .hint("Leave --vms out, or name another file"));
+        }
+        if origin.machines.is_some_and(|it| it > MOST) {
+            return Err(Error::usage(format!("more than {MOST} VMs cannot be simulated")));
+        }
         (start.now, start.machines) = (origin.start, origin.machines);
-        (journal, changes)
-    });
+        past = Some((journal, changes));
+    }
     let address = settings.address.unwrap_or_default();
     let parts = Mutex::new(Some(Parts { clock, rules, past }));
     Ok(Arc::new(Lazy { start, address, begun: OnceLock::new(), parts }))
@@ -107,6 +115,7 @@ impl Lazy {
     fn begin(&self, parts: Parts) -> Result<Simulator> {
         let mut world = inventory::world(&self.start)?;
         world.nfc.host.clone_from(&self.address);
+        inventory::claim(&mut world);
         let Some((journal, changes)) = parts.past else {
             return Ok(Simulator::new(world, parts.clock, parts.rules));
         };

@@ -211,7 +211,11 @@ impl World {
     /// Ends the tasks whose time is over, and forgets old ones.
     pub fn run_due(&mut self) {
         let now = self.now;
-        while let Some(at) = self.tasks.later.iter().position(|it| it.0 <= now) {
+        let first = |all: &[(Moment, Later)]| {
+            let due = all.iter().enumerate().filter(|(_, it)| it.0 <= now);
+            due.min_by_key(|(_, it)| it.0).map(|(at, _)| at)
+        };
+        while let Some(at) = first(&self.tasks.later) {
             let (_, what) = self.tasks.later.swap_remove(at);
             what(self);
             self.touch();

@@ -32,6 +32,8 @@ pub struct Collector {
     told: u64,
     /// Ends the wait that runs.
     pub cancelled: bool,
+    /// Waits that run.
+    pub waits: usize,
 }
 
 /// What a filter has told of one object: a hash for each path.
@@ -105,9 +107,17 @@ fn destroy_filter(world: &mut World, call: &Call) -> Result<Value> {
 }
 
 fn cancel(world: &mut World, call: &Call) -> Result<Value> {
-    collector(world, call)?.cancelled = true;
+    let own = collector(world, call)?;
+    own.cancelled = own.waits > 0;
     world.touch();
     Ok(Value::Null)
+}
+
+/// Notes that somebody begins or ends a wait.
+pub fn waits_for(world: &mut World, call: &Call, begins: bool) {
+    if let Ok(own) = collector(world, call) {
+        own.waits = if begins { own.waits + 1 } else { own.waits.saturating_sub(1) };
+    }
 }
 
 fn collector<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut Collector> {

@@ -40,7 +40,9 @@ fn import(world: &mut World, call: &Call) -> Result<Value> {
         let mut all = world.all("Datacenter");
         all.find_map(|(_, props)| props.reference("vmFolder")).map(|it| it.id.clone())
     });
-    let (folder, host) = (folder.unwrap_or_default(), host.unwrap_or_default());
+    let first = || world.first("HostSystem").map(|it| it.id);
+    let host = host.or_else(first).unwrap_or_default();
+    let folder = folder.unwrap_or_default();
     let place = Place { folder, pool: call.this.id.clone(), host };
     let user = call.user.to_owned();
     let begin = move |world: &mut World| {
@@ -54,7 +56,7 @@ fn import(world: &mut World, call: &Call) -> Result<Value> {
         world.event("VmCreatedEvent", &user, Some(&subject), &text);
         Ok(id)
     };
-    world.lease(call, true, true, String::new(), Box::new(begin))
+    world.lease(true, true, String::new(), Box::new(begin))
 }
 
 /// An image that a specification puts on a datastore itself is meant beside the machine.
@@ -87,14 +89,14 @@ fn export(world: &mut World, call: &Call) -> Result<Value> {
     if power != Power::Off {
         return Err(Fault::power_state("poweredOff", power.name()));
     }
-    world.lease(call, false, true, id.clone(), Box::new(move |world| alive(world, id)))
+    world.lease(false, true, id.clone(), Box::new(move |world| alive(world, id)))
 }
 
 /// unverified: that the machine can be used meanwhile, and that its present disks are what is sent.
 fn export_snapshot(world: &mut World, call: &Call) -> Result<Value> {
     let id = world.snapshot(&call.this.id).map(|it| it.0.id.clone());
     let id = id.ok_or_else(|| Fault::gone(call.this))?;
-    world.lease(call, false, false, id.clone(), Box::new(move |world| alive(world, id)))
+    world.lease(false, false, id.clone(), Box::new(move |world| alive(world, id)))
 }
 
 fn alive(world: &mut World, id: String) -> Result<String> {
