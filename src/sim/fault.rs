@@ -3,11 +3,17 @@
 //! Sentences are those that clients know from hosts, because people search for them; where one was
 //! not seen in a public source, the type alone is what counts.
 
+use std::ops::{Deref, DerefMut};
+
 use crate::vim::value::{Object, Ref, Value};
 
-/// The answer of a method that was refused.
+/// The answer of a method that was refused. Boxed, because every `?` on the way carries it along.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
+pub struct Fault(Box<Told>);
+
+/// What a fault says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
     /// The fault itself, such as `InvalidPowerState` with its fields.
     pub detail: Object,
     /// `faultstring`, `localizedMessage`.
@@ -17,10 +23,24 @@ pub struct Fault {
 /// What a method of the simulated host answers.
 pub type Result<T> = std::result::Result<T, Fault>;
 
+impl Deref for Fault {
+    type Target = Told;
+
+    fn deref(&self) -> &Told {
+        &self.0
+    }
+}
+
+impl DerefMut for Fault {
+    fn deref_mut(&mut self) -> &mut Told {
+        &mut self.0
+    }
+}
+
 impl Fault {
     /// A fault of this schema type.
     pub fn new(kind: &'static str, text: impl Into<String>) -> Fault {
-        Fault { detail: Object::new(kind), text: text.into() }
+        Fault(Box::new(Told { detail: Object::new(kind), text: text.into() }))
     }
 
     /// The same with a field of its type.
@@ -47,8 +67,8 @@ impl Fault {
     /// As data: in a task, a lease, a missing set.
     pub fn localized(self) -> Object {
         Object::new("LocalizedMethodFault")
-            .with("fault", self.detail)
-            .with("localizedMessage", self.text)
+            .with("fault", self.0.detail)
+            .with("localizedMessage", self.0.text)
     }
 
     /// The request itself is wrong.
