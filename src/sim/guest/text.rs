@@ -6,6 +6,7 @@ use crate::sim::guest::commands::trouble;
 use crate::sim::guest::pattern;
 use crate::sim::guest::shell::Shell;
 use crate::sim::guest::shell::Streams;
+use crate::text::order;
 
 /// `echo`, with `-n`.
 pub fn echo(_: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
@@ -130,10 +131,11 @@ pub fn ends(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
 pub fn sort(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
     let (bytes, status) = gather(sh, args, &plain(args), io);
     let text = String::from_utf8_lossy(&bytes);
-    let mut lines: Vec<&str> = text.lines().collect();
+    let lines: Vec<&str> = text.lines().collect();
     let number = |it: &str| it.trim().parse::<i64>().unwrap_or_default();
     let numeric = flag(args, 'n');
-    lines.sort_by(|a, b| if numeric { number(a).cmp(&number(b)) } else { a.cmp(b) });
+    let turn = |a: &&str, b: &&str| if numeric { number(a).cmp(&number(b)) } else { a.cmp(b) };
+    let mut lines = order::by(lines, &turn);
     if flag(args, 'u') {
         lines.dedup();
     }
