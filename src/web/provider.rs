@@ -1,8 +1,8 @@
 //! The cryptography that TLS uses, for both sides: a choice out of ring's.
 //!
-//! AES-GCM over P-256, P-384 or X25519 is what every ESXi from 6.5 on, every vCenter and every web
-//! server of today agrees on. Surprising: ChaCha20 and RSA keys of our own are left out because
-//! naming them costs 80 KB; peers with RSA certificates are understood, of course.
+//! AES-GCM over P-256 or P-384 is what every ESXi from 6.5 on, every vCenter and every web
+//! server of today agrees on. Surprising: X25519, ChaCha20 and RSA keys of our own are left out
+//! because naming them costs 120 KB; peers with RSA certificates are understood, of course.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustls::crypto::ring::cipher_suite::{
     TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
     TLS13_AES_128_GCM_SHA256, TLS13_AES_256_GCM_SHA384,
 };
-use rustls::crypto::ring::kx_group::{SECP256R1, SECP384R1, X25519};
+use rustls::crypto::ring::kx_group::{SECP256R1, SECP384R1};
 use rustls::crypto::ring::sign::any_ecdsa_type;
 use rustls::crypto::{
     CryptoProvider, GetRandomFailed, KeyProvider, SecureRandom, WebPkiSupportedAlgorithms,
@@ -65,7 +65,7 @@ pub fn provider() -> Arc<CryptoProvider> {
             TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
             TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
         ],
-        kx_groups: vec![X25519, SECP256R1, SECP384R1],
+        kx_groups: vec![SECP256R1, SECP384R1],
         signature_verification_algorithms: SIGNATURES,
         secure_random: &Ring,
         key_provider: &Ring,

@@ -3,6 +3,8 @@
 //! Nothing is carried out here. Surprising: the same rows serve abbreviations, `?`, Tab and the
 //! caret under a wrong word, so a row added here has all four.
 
+use crate::text::order;
+
 /// May be typed before `enable`.
 pub const USER: u8 = 1;
 /// May be typed after `enable`.
@@ -247,7 +249,7 @@ pub fn help(mode: u8, line: &str) -> String {
         next.extend(["do", "no"]);
     }
     next.retain(|it| last.is_empty() || it.starts_with(&last.to_ascii_lowercase()));
-    next.sort_unstable();
+    let mut next = order::by(next, &|a, b| a.cmp(b));
     next.dedup();
     let mut text = String::new();
     for word in next {

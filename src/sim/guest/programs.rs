@@ -13,6 +13,7 @@ use crate::sim::guest::shell::Session;
 use crate::sim::guest::stamp;
 use crate::sim::guest::tree::Change;
 use crate::sim::guest::tree::Trouble;
+use crate::text::order;
 use crate::vim::value::Object;
 
 /// How long VMware Tools tell of a program that ended.
@@ -92,8 +93,7 @@ impl Guest {
             let count = process.pending.iter().take_while(|it| it.at <= now).count();
             due.extend(process.pending.drain(..count));
         }
-        due.sort_by_key(|it| it.at);
-        for change in due {
+        for change in order::by(due, &|a, b| a.at.cmp(&b.at)) {
             // It went well on the program's own copy; what others changed since may forbid it.
             let _ = self.tree.apply(&change);
         }
