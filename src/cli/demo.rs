@@ -129,6 +129,11 @@ pub fn simulate(command: &SimulateCommand, choices: &Choices<'_>) -> Result<u8> 
         ))?;
     }
     let _ = std::io::stdout().flush();
+    if !command.listen.ip().is_loopback() {
+        print::note(
+            "jumpvisor: other machines reach this server, and its password is known to everybody",
+        );
+    }
     let (stop, stopped) = channel();
     crate::app::on_signal(move |_| {
         let _ = stop.send(());

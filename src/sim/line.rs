@@ -217,8 +217,8 @@ impl Shared {
         while failed < ATTEMPTS {
             let found = (host, port).to_socket_addrs().map(|it| it.take(4).collect::<Vec<_>>());
             let mut served = false;
-            // unverified of course: a real host dials wherever its network leads. A simulated one must
-            // be no way into somebody's network, so it dials this machine only.
+            // A real host dials wherever its network leads. A simulated one must be no way into
+            // somebody's network, so it dials this machine only.
             let own = |it: &SocketAddr| it.ip().is_loopback();
             for address in found.unwrap_or_default().into_iter().filter(own) {
                 if self.state().closing {

@@ -103,6 +103,11 @@ fn a_whole_import() {
     assert!(lease.info.contains("<leaseTimeout>300<"), "{}", lease.info);
     assert!(lease.info.contains("<totalDiskCapacityInKB>1048576<"), "{}", lease.info);
     assert_eq!((files.len(), lease.urls.len()), (2, 2), "{}", lease.info);
+    // Nobody named a host, and it is on one nevertheless.
+    let id =
+        lease.info.split("type=\"VirtualMachine\">").nth(1).unwrap().split('<').next().unwrap();
+    let runtime = host.property("VirtualMachine", id, "runtime");
+    assert!(runtime.contains("<host type=\"HostSystem\">ha-host</host>"), "{runtime}");
     for file in &files {
         assert!(lease.info.contains(&format!("<importKey>{file}<")), "{file} {}", lease.info);
     }
