@@ -364,27 +364,3 @@ pub fn start(world: &mut World) {
         hardware.set("device", devices);
     }
 }
-
-/// What is to be kept of all insides, by number of the machine.
-pub fn save(world: &World) -> json::Object {
-    let mut all = json::Object::new();
-    for (number, text) in &world.guests.asleep {
-        if let Ok(kept) = json::parse(text) {
-            all.insert(number.to_string(), kept);
-        }
-    }
-    for (number, inside) in &world.guests.awake {
-        all.insert(number.to_string(), json::Value::Object(locked(inside).save()));
-    }
-    all
-}
-
-/// Takes what `save` gave. They all sleep, and wake when somebody asks for them.
-pub fn load(world: &mut World, kept: &json::Object) {
-    for (number, inside) in kept.iter() {
-        if let (Ok(number), json::Value::Object(it)) = (number.parse(), inside) {
-            world.guests.asleep.push((number, json::write_object(it)));
-        }
-    }
-    world.guests.rest();
-}

@@ -50,9 +50,10 @@ pub struct Limits {
     pub codec: codec::Limits,
     /// Connections at a time; 503 above.
     pub connections: usize,
-    /// From the first byte of a head to its last.
+    /// From the first byte of a head to its last; from connecting to the first head's first byte,
+    /// TLS included.
     pub head: Duration,
-    /// Without a request; TLS must be agreed on in this time as well.
+    /// Between two requests.
     pub idle: Duration,
     /// Without a byte of a body that is being sent, either way.
     pub silence: Duration,

@@ -47,7 +47,7 @@ enum End {
 pub fn run(wire: Wire, service: Option<&dyn Service>, limits: &Limits, open: &dyn Fn() -> bool) {
     let room = limits.codec.head + PIECE;
     let bytes = vec![0; room];
-    let mut connection = Connection { wire, limits, bytes, from: 0, until: 0 };
+    let mut connection = Connection { wire, limits, bytes, from: 0, until: 0, met: false };
     loop {
         let end = match connection.turn(service) {
             Ok(End::Open) if open() => continue,
@@ -71,6 +71,8 @@ struct Connection<'a> {
     bytes: Vec<u8>,
     from: usize,
     until: usize,
+    /// It has sent a request; who has not is given less time.
+    met: bool,
 }
 
 impl Connection<'_> {
@@ -120,13 +122,15 @@ impl Connection<'_> {
     fn head(&mut self) -> io::Result<Result<Option<Head>, Refused>> {
         let mut parser = Parser::default();
         let mut begun = false;
-        self.wire.until(Instant::now() + self.limits.idle);
+        let patience = if self.met { self.limits.idle } else { self.limits.head };
+        self.wire.until(Instant::now() + patience);
         loop {
             let so_far = self.bytes.get(self.from..self.until).unwrap_or_default();
             match parser.feed(so_far, &self.limits.codec) {
                 Ok(None) => {}
                 Ok(Some(head)) => {
                     self.from += head.consumed;
+                    self.met = true;
                     return Ok(Ok(Some(head)));
                 }
                 Err(refused) => return Ok(Err(refused)),
