@@ -217,7 +217,8 @@ mod tests {
     fn refused(text: &str) -> String {
         let begun = Instant::now();
         let error = parse(text).err().map(|e| (e.kind(), e.to_string()));
-        assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        // Minutes where it goes wrong; a busy machine is no fault.
+        assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
         let (kind, text) = error.unwrap();
         assert_eq!(kind, Kind::Remote);
         text
