@@ -8,7 +8,7 @@ use crate::sim::events;
 use crate::sim::fault::{Fault, Result};
 use crate::sim::rows::{Call, Family, Method, Property};
 use crate::sim::sessions::Scoped;
-use crate::sim::world::World;
+use crate::sim::world::{World, number_of};
 use crate::vim::value::{Object, Ref, Value};
 
 /// Items of a page where the client names no number, and at most.
@@ -81,7 +81,7 @@ impl Gatherer {
 /// Tasks that pass, the newest first.
 fn tasks<'a>(world: &'a World, filter: &'a Object) -> impl Iterator<Item = (u64, Object)> + 'a {
     world.tasks.newest().filter_map(move |task| {
-        let number = task.id.rsplit('-').next()?.parse().ok()?;
+        let number = number_of(&task.id)?;
         let this = Ref::new("Task", task.id.as_str());
         let info = world.property(&this, "info")?.as_object()?.clone();
         let at = match filter.text("time.timeType") {

@@ -2,9 +2,8 @@
 
 use crate::sim::clock::stamp;
 use crate::sim::fault::{Fault, Result};
-use crate::sim::rows::{Call, Family, Method, Property};
+use crate::sim::rows::{Call, Family, Method, Property, is};
 use crate::sim::world::World;
-use crate::vim::table::Type;
 use crate::vim::value::{Object, Ref, Value};
 
 /// Fields that there may be.
@@ -17,10 +16,6 @@ pub struct Custom {
     values: Vec<(String, i64, String)>,
     /// `CustomizationSpecItem`s.
     specs: Vec<Object>,
-}
-
-fn not_found() -> Fault {
-    Fault::new("NotFound", "The object or item referred to could not be found.")
 }
 
 /// A specification that is there from the start.
@@ -68,7 +63,7 @@ fn exists(world: &mut World, call: &Call) -> Result<Value> {
 
 fn get(world: &mut World, call: &Call) -> Result<Value> {
     let found = spec(world, call.args.text("name").unwrap_or_default());
-    found.map(Value::from).ok_or_else(not_found)
+    found.map(Value::from).ok_or_else(Fault::not_found)
 }
 
 const MANAGER: &str = "CustomFieldsManager";
@@ -107,10 +102,7 @@ fn add_field(world: &mut World, call: &Call) -> Result<Value> {
 /// Whether a field is for objects of this type.
 fn fits(field: &Object, kind: &str) -> bool {
     let wanted = field.text("managedObjectType");
-    let is = |base: &str| {
-        Type::find(kind).zip(Type::find(base)).is_some_and(|(own, base)| own.is_a(base))
-    };
-    wanted.is_none_or(is)
+    wanted.is_none_or(|base| is(kind, base))
 }
 
 fn put(world: &mut World, entity: &Ref, key: i64, value: &str) -> Result<Value> {

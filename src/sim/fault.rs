@@ -110,6 +110,16 @@ impl Fault {
             .with("privilegeId", privilege)
     }
 
+    /// Nothing of that name is there.
+    pub fn not_found() -> Fault {
+        Fault::new("NotFound", "The object or item referred to could not be found.")
+    }
+
+    /// Not now.
+    pub fn invalid_state() -> Fault {
+        Fault::new("InvalidState", "The operation is not allowed in the current state.")
+    }
+
     /// What this kind of server never does.
     pub fn not_supported() -> Fault {
         Fault::new("NotSupported", "The operation is not supported on the object.")

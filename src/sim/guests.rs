@@ -21,7 +21,7 @@ use crate::sim::guest::{Guest, Session};
 use crate::sim::guest_ops::Transfers;
 use crate::sim::machine::{Machine, Power};
 use crate::sim::serial;
-use crate::sim::world::{Plain, World};
+use crate::sim::world::{Plain, World, number_of};
 use crate::text::json;
 use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
@@ -85,11 +85,6 @@ pub fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
 /// The world's time as guests count it.
 pub fn seconds(world: &World) -> u64 {
     u64::try_from(world.now / 1000).unwrap_or(0)
-}
-
-/// The number of a machine, out of its id.
-pub fn number(id: &str) -> Option<u64> {
-    id.rsplit('-').next()?.parse().ok()
 }
 
 impl Shell for Login {
@@ -247,7 +242,7 @@ impl Inside {
 pub fn inside(world: &mut World, id: &str) -> Result<Shared> {
     let now = seconds(world);
     let gone = || Fault::gone(&Ref::new("VirtualMachine", id));
-    let number = number(id).ok_or_else(gone)?;
+    let number = number_of(id).ok_or_else(gone)?;
     let World { machines, guests, .. } = world;
     let machine = machines.get(&number).filter(|it| it.id == id).ok_or_else(gone)?;
     // Nobody says that a machine was destroyed.
@@ -315,7 +310,7 @@ pub fn power(world: &mut World, id: &str, from: Power, to: Power) {
     if to != Power::On || from == Power::Suspended {
         return;
     }
-    let known = number(id).is_some_and(|number| {
+    let known = number_of(id).is_some_and(|number| {
         let guests = &world.guests;
         guests.awake.iter().any(|it| it.0 == number)
             || guests.asleep.iter().any(|it| it.0 == number)

@@ -39,16 +39,6 @@ const TOLD: &[(&str, &str, &str)] = &[
 
 // ---- for all families of the host ----
 
-/// Nothing of that name is there.
-pub fn not_found() -> Fault {
-    Fault::new("NotFound", "The object or item referred to could not be found.")
-}
-
-/// Not now.
-pub fn invalid_state() -> Fault {
-    Fault::new("InvalidState", "The operation is not allowed in the current state.")
-}
-
 /// Something of that name is there.
 pub fn already_exists(name: &str) -> Fault {
     let text = format!("The specified key, name, or identifier '{name}' already exists.");
@@ -86,7 +76,7 @@ pub fn list<'a>(object: &'a mut Object, name: &'static str) -> Result<&'a mut Ve
     }
     match object.field_mut(name) {
         Some(Value::List(items)) => Ok(items),
-        _ => Err(not_found()),
+        _ => Err(Fault::not_found()),
     }
 }
 
@@ -193,7 +183,7 @@ fn summary(world: &World, id: &str) -> Option<Value> {
 
 fn enter(world: &mut World, call: &Call) -> Result<Value> {
     if in_maintenance(world, &call.this.id) {
-        return Err(invalid_state());
+        return Err(Fault::invalid_state());
     }
     let (host, user) = (call.this.clone(), call.user.to_owned());
     let seconds = call.args.int("timeout").unwrap_or(0);
@@ -234,7 +224,7 @@ fn await_empty(world: &mut World, host: String, task: String) {
 
 fn leave(world: &mut World, call: &Call) -> Result<Value> {
     if !in_maintenance(world, &call.this.id) {
-        return Err(invalid_state());
+        return Err(Fault::invalid_state());
     }
     let (host, user) = (call.this.clone(), call.user.to_owned());
     world.begin(
@@ -252,7 +242,7 @@ fn leave(world: &mut World, call: &Call) -> Result<Value> {
 
 fn restart(world: &mut World, call: &Call, away: Moment) -> Result<Value> {
     if !in_maintenance(world, &call.this.id) && call.args.flag("force") != Some(true) {
-        return Err(invalid_state());
+        return Err(Fault::invalid_state());
     }
     let (host, user) = (call.this.id.clone(), call.user.to_owned());
     world.begin(

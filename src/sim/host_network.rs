@@ -4,7 +4,7 @@
 //! on a vCenter the hosts share networks by name, so one goes only with the last port group.
 
 use crate::sim::fault::{Fault, Result};
-use crate::sim::host::{already_exists, in_use, inside, item, list, not_found, nothing, stored};
+use crate::sim::host::{already_exists, in_use, inside, item, list, nothing, stored};
 use crate::sim::machine::networks;
 use crate::sim::rows::{Call, Family, Method, Property, Run};
 use crate::sim::world::{Plain, World};
@@ -104,7 +104,7 @@ fn add_switch(world: &mut World, call: &Call) -> Result<Value> {
 fn update_switch(world: &mut World, call: &Call) -> Result<Value> {
     let name = name_of(call, "vswitchName")?;
     let mut switch =
-        item(all(world, call, "vswitch")?, "name", name).ok_or_else(not_found)?.clone();
+        item(all(world, call, "vswitch")?, "name", name).ok_or_else(Fault::not_found)?.clone();
     if let Some(spec) = call.args.object("spec") {
         specify(world, call, &mut switch, spec)?;
     }
@@ -118,7 +118,7 @@ fn remove_switch(world: &mut World, call: &Call) -> Result<Value> {
     let name = name_of(call, "vswitchName")?;
     let state = state(world, call);
     if !state.objects("vswitch").any(|it| it.text("name") == Some(name)) {
-        return Err(not_found());
+        return Err(Fault::not_found());
     }
     let own = state.objects("portgroup").filter(|it| it.text("spec.vswitchName") == Some(name));
     let groups: Vec<&str> = own.filter_map(|it| it.text("spec.name")).collect();
@@ -188,7 +188,7 @@ fn drop_network(world: &mut World, manager: &str, name: &str) {
 
 /// A port group out of its specification, checked.
 fn group(call: &Call, state: &Value) -> Result<Object> {
-    let spec = call.args.object("portgrp").ok_or_else(not_found)?;
+    let spec = call.args.object("portgrp").ok_or_else(Fault::not_found)?;
     let (name, switch) = (spec.text("name"), spec.text("vswitchName").unwrap_or_default());
     let name = name.filter(|it| !it.trim().is_empty() && it.len() <= 256);
     let name = name.ok_or_else(|| Fault::invalid_argument("portgrp.name"))?;
@@ -196,7 +196,7 @@ fn group(call: &Call, state: &Value) -> Result<Object> {
         return Err(Fault::invalid_argument("portgrp.vlanId"));
     }
     if !state.objects("vswitch").any(|it| it.text("name") == Some(switch)) {
-        return Err(not_found());
+        return Err(Fault::not_found());
     }
     Ok(Object::new("HostPortGroup")
         .with("key", format!("{GROUP}{name}"))
@@ -235,7 +235,7 @@ fn update_group(world: &mut World, call: &Call) -> Result<Value> {
     let old = name_of(call, "pgName")?;
     let state = state(world, call);
     if !state.objects("portgroup").any(|it| it.text("spec.name") == Some(old)) {
-        return Err(not_found());
+        return Err(Fault::not_found());
     }
     let group = group(call, &state)?;
     let name = group.text("spec.name").unwrap_or_default().to_owned();
@@ -263,7 +263,7 @@ fn remove_group(world: &mut World, call: &Call) -> Result<Value> {
     let name = name_of(call, "pgName")?;
     let state = state(world, call);
     if !state.objects("portgroup").any(|it| it.text("spec.name") == Some(name)) {
-        return Err(not_found());
+        return Err(Fault::not_found());
     }
     if needed(world, &state, name) {
         return Err(in_use(name));

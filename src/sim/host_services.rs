@@ -5,7 +5,7 @@
 
 use crate::sim::clock::stamp;
 use crate::sim::fault::{Fault, Result};
-use crate::sim::host::{inside, invalid_state, item, list, not_found, nothing};
+use crate::sim::host::{inside, item, list, nothing};
 use crate::sim::rows::{Call, Family, Method, Run};
 use crate::sim::world::World;
 use crate::vim::value::{Object, Value};
@@ -25,7 +25,7 @@ const ZONES: &[(&str, i64)] = &[
 /// The service that a call names.
 fn service<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut Object> {
     let all = list(inside(world, &call.this.id, &["serviceInfo"])?, "service")?;
-    item(all, "key", call.args.text("id").unwrap_or_default()).ok_or_else(not_found)
+    item(all, "key", call.args.text("id").unwrap_or_default()).ok_or_else(Fault::not_found)
 }
 
 /// Lets a service run or not; one that does so already refuses.
@@ -33,7 +33,7 @@ fn turn(world: &mut World, call: &Call, run: bool) -> Result<Value> {
     let service = service(world, call)?;
     // unverified: a host gives this to a service that runs, or stands, already.
     if service.flag("running") == Some(run) {
-        return Err(invalid_state());
+        return Err(Fault::invalid_state());
     }
     service.set("running", run);
     Ok(Value::Null)
@@ -58,21 +58,21 @@ fn policy(world: &mut World, call: &Call) -> Result<Value> {
 
 fn ruleset<'a>(world: &'a mut World, call: &Call) -> Result<&'a mut Object> {
     let all = list(inside(world, &call.this.id, &["firewallInfo"])?, "ruleset")?;
-    item(all, "key", call.args.text("id").unwrap_or_default()).ok_or_else(not_found)
+    item(all, "key", call.args.text("id").unwrap_or_default()).ok_or_else(Fault::not_found)
 }
 
 fn open(world: &mut World, call: &Call, on: bool) -> Result<Value> {
     let ruleset = ruleset(world, call)?;
     // unverified: what a host says to the end of a rule that it needs.
     if !on && ruleset.flag("required") == Some(true) {
-        return Err(invalid_state());
+        return Err(Fault::invalid_state());
     }
     ruleset.set("enabled", on);
     Ok(Value::Null)
 }
 
 fn allow(world: &mut World, call: &Call) -> Result<Value> {
-    let hosts = call.args.object("spec.allowedHosts").ok_or_else(not_found)?;
+    let hosts = call.args.object("spec.allowedHosts").ok_or_else(Fault::not_found)?;
     let ruleset = ruleset(world, call)?;
     let address = |it: &str| it.parse::<std::net::IpAddr>().is_ok();
     let networks = hosts.objects("ipNetwork").all(|it| {

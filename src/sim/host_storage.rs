@@ -4,7 +4,7 @@
 //! mounted here; to make VMFS takes disks that are not there.
 
 use crate::sim::fault::{Fault, Result};
-use crate::sim::host::{already_exists, in_use, not_found, nothing, stored};
+use crate::sim::host::{already_exists, in_use, nothing, stored};
 use crate::sim::rows::{Call, Family, Method, Property, Run};
 use crate::sim::world::{Plain, World};
 use crate::vim::value::{Object, Ref, Value};
@@ -75,7 +75,7 @@ fn capability(world: &World, id: &str) -> Option<Value> {
 // ---- NFS ----
 
 fn mount_nas(world: &mut World, call: &Call) -> Result<Value> {
-    let spec = call.args.object("spec").ok_or_else(not_found)?;
+    let spec = call.args.object("spec").ok_or_else(Fault::not_found)?;
     let text = |name: &str| spec.text(name).unwrap_or_default();
     let (name, server, path) = (text("localPath"), text("remoteHost"), text("remotePath"));
     if name.is_empty() || name.len() > 42 || name.contains('/') {
@@ -148,7 +148,7 @@ fn mount_nas(world: &mut World, call: &Call) -> Result<Value> {
 }
 
 fn unmount(world: &mut World, call: &Call) -> Result<Value> {
-    let Some(store) = call.args.reference("datastore") else { return Err(not_found()) };
+    let Some(store) = call.args.reference("datastore") else { return Err(Fault::not_found()) };
     if world.kind_of(&store.id) != Some("Datastore") {
         return Err(Fault::gone(store));
     }
@@ -176,7 +176,7 @@ pub const FAMILY: Family = Family {
             let state = stored(world, &call.this.id, "storageDeviceInfo").unwrap_or(Value::Null);
             match state.objects("hostBusAdapter").any(|it| it.text("device") == wanted) {
                 true => Ok(Value::Null),
-                false => Err(not_found()),
+                false => Err(Fault::not_found()),
             }
         }),
         on("RescanVmfs", nothing),

@@ -4,7 +4,7 @@
 
 use crate::sim::clock::stamp;
 use crate::sim::fault::{Fault, Result};
-use crate::sim::host::{host_of, not_found, stored};
+use crate::sim::host::{host_of, stored};
 use crate::sim::rows::{Call, Family, Method, Property, Run};
 use crate::sim::world::World;
 use crate::vim::table::Type;
@@ -140,7 +140,7 @@ fn licences_of_assignments(world: &World, id: &str) -> Option<String> {
 }
 
 fn assigned(world: &mut World, call: &Call) -> Result<Value> {
-    let manager = licences_of_assignments(world, &call.this.id).ok_or_else(not_found)?;
+    let manager = licences_of_assignments(world, &call.this.id).ok_or_else(Fault::not_found)?;
     let all = licences(world, &manager).unwrap_or(Value::Null);
     let host = host_of(world, &manager).or_else(|| world.first("HostSystem").map(|it| it.id));
     let host = host.unwrap_or_default();

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use crate::sim::clock::Moment;
-use crate::sim::world::World;
+use crate::sim::world::{World, number_of};
 use crate::text::order;
 use crate::vim::value::{Object, Ref, Value};
 
@@ -240,7 +240,7 @@ impl Machine {
 
 /// The number at the end of an id.
 pub fn number_in(id: &str) -> u64 {
-    id.rsplit('-').next().and_then(|it| it.parse().ok()).unwrap_or(0)
+    number_of(id).unwrap_or(0)
 }
 
 /// The address that a host, or a vCenter, makes up for the card of this key.

@@ -197,7 +197,7 @@ impl World {
             |it: &Lease| it.holds && it.machine == machine && !matches!(it.state, State::Error(_));
         match self.nfc.leases.values().any(holds) {
             // unverified: InvalidState or TaskInProgress.
-            true => Err(state_fault()),
+            true => Err(Fault::invalid_state()),
             false => Ok(()),
         }
     }
@@ -290,8 +290,4 @@ fn discard(world: &mut World, id: &str, images: Vec<String>) {
 
 fn timed_out() -> Fault {
     Fault::new("Timedout", "Operation timed out.")
-}
-
-fn state_fault() -> Fault {
-    Fault::new("InvalidState", "The operation is not allowed in the current state.")
 }

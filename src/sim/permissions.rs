@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use crate::sim::accounts::known_user;
 use crate::sim::fault::{Fault, Result};
-use crate::sim::host::not_found;
 use crate::sim::rows::{Call, Family, Method, Property, Run};
 use crate::sim::world::World;
 use crate::vim::table;
@@ -191,7 +190,7 @@ fn on_entity(world: &World, id: &str) -> Vec<Object> {
 
 fn of_entity(world: &mut World, call: &Call) -> Result<Value> {
     let Some(entity) = entities(world, call, "entity")?.into_iter().next() else {
-        return Err(not_found());
+        return Err(Fault::not_found());
     };
     let mut all = on_entity(world, &entity.id);
     if call.args.flag("inherited") == Some(true) {

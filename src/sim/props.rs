@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::sim::fault::{Fault, Result};
 use crate::sim::path;
-use crate::sim::rows::{Call, Family, Method};
+use crate::sim::rows::{Call, Family, Method, is};
 use crate::sim::sessions::Scoped;
 use crate::sim::world::World;
 use crate::sim::writer;
@@ -113,10 +113,6 @@ pub fn select(world: &World, call: &Call, specs: &[&Object]) -> Result<Vec<Chose
         }
     }
     Ok(found)
-}
-
-fn is(kind: &str, base: &str) -> bool {
-    kind == base || Type::find(kind).zip(Type::find(base)).is_some_and(|(own, base)| own.is_a(base))
 }
 
 struct Walk<'a> {

@@ -110,6 +110,7 @@ pub fn property(kind: &str, name: &str) -> Option<&'static Property> {
     named.find(|it| is(kind, it.on))
 }
 
-fn is(kind: &str, base: &str) -> bool {
+/// Whether a type is another one or extends it.
+pub fn is(kind: &str, base: &str) -> bool {
     kind == base || Type::find(kind).zip(Type::find(base)).is_some_and(|(own, base)| own.is_a(base))
 }

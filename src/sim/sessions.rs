@@ -254,7 +254,7 @@ fn terminate(world: &mut World, call: &Call) -> Result<Value> {
             return Err(if own {
                 Fault::invalid_argument("sessionId")
             } else {
-                Fault::new("NotFound", "The object or item referred to could not be found.")
+                Fault::not_found()
             });
         }
         world.sessions.all.retain(|_, it| it.key != key);

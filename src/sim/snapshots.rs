@@ -321,10 +321,7 @@ fn target(world: &World, call: &Call) -> Result<(String, String)> {
     let machine = world.machine(&call.this.id).ok_or_else(|| Fault::gone(call.this))?;
     match &machine.current {
         Some(it) => Ok((machine.id.clone(), it.clone())),
-        None => {
-            let text = "The object or item referred to could not be found.";
-            Err(Fault::new("NotFound", text))
-        }
+        None => Err(Fault::not_found()),
     }
 }
 

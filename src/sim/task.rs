@@ -7,7 +7,7 @@
 use crate::sim::clock::{Moment, stamp};
 use crate::sim::fault::{Fault, Result};
 use crate::sim::rows::{Call, Family, Method, Property};
-use crate::sim::world::World;
+use crate::sim::world::{World, number_of};
 use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref, Value};
 
@@ -62,7 +62,7 @@ pub struct Plan {
 impl Tasks {
     /// A task by id.
     pub fn get(&self, id: &str) -> Option<&Task> {
-        let number = id.rsplit('-').next()?.parse().ok()?;
+        let number = number_of(id)?;
         self.all.get(&number).filter(|it| it.id == id)
     }
 
@@ -266,8 +266,7 @@ fn cancel(world: &mut World, call: &Call) -> Result<Value> {
         return Err(Fault::gone(call.this));
     };
     if task.outcome.is_some() {
-        let text = "The operation is not allowed in the current state.";
-        return Err(Fault::new("InvalidState", text));
+        return Err(Fault::invalid_state());
     }
     if !task.cancelable {
         return Err(Fault::not_supported());

@@ -3,7 +3,7 @@
 //! A view is live: what it holds is found anew each time it is asked.
 
 use crate::sim::fault::{Fault, Result};
-use crate::sim::rows::{Call, Family, Method};
+use crate::sim::rows::{Call, Family, Method, is};
 use crate::sim::sessions::Scoped;
 use crate::sim::world::World;
 use crate::vim::table::Type;
@@ -53,10 +53,6 @@ impl View {
             _ => None,
         }
     }
-}
-
-fn is(kind: &str, base: &str) -> bool {
-    kind == base || Type::find(kind).zip(Type::find(base)).is_some_and(|(own, base)| own.is_a(base))
 }
 
 fn container(world: &mut World, call: &Call) -> Result<Value> {

@@ -224,7 +224,7 @@ impl World {
     }
 }
 
-/// The number at the end of a machine's id: `12`, `vm-12`.
-fn number_of(id: &str) -> Option<u64> {
+/// The number at the end of the id of a machine or a task: `12`, `vm-12`.
+pub fn number_of(id: &str) -> Option<u64> {
     id.rsplit('-').next()?.parse().ok()
 }

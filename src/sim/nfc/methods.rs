@@ -10,7 +10,6 @@ use crate::sim::machine::Power;
 use crate::sim::nfc::Lease;
 use crate::sim::nfc::State;
 use crate::sim::nfc::discard;
-use crate::sim::nfc::state_fault;
 use crate::sim::nfc::timed_out;
 use crate::sim::rows::Call;
 use crate::sim::rows::Family;
@@ -110,7 +109,7 @@ fn ready<'w>(world: &'w mut World, call: &Call) -> Result<&'w mut Lease> {
     let lease = lease.ok_or_else(|| Fault::gone(call.this))?;
     match lease.state {
         State::Ready => Ok(lease),
-        State::Initializing => Err(state_fault()),
+        State::Initializing => Err(Fault::invalid_state()),
         State::Error(_) => Err(timed_out()),
     }
 }
