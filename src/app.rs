@@ -9,14 +9,16 @@ use std::time::Duration;
 use crate::audit::{Audit, Sink};
 use crate::config::{Config, Family, ServerConfig, Trust};
 use crate::error::{Error, Kind, Result};
+use crate::files::Files;
 use crate::hv::fleet::{Fleet, Server};
 use crate::metrics::Metrics;
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
 use crate::vsphere::session::{Account, Session};
 use crate::vsphere::wire::Wire;
-use crate::vsphere::{Address, Defaults, Vsphere};
+use crate::vsphere::{Address, Defaults, Elsewhere, Vsphere};
 use crate::web::client::{Client, Settings};
+use crate::web::exchange::Exchange;
 use crate::web::no_proxy::bypasses;
 
 /// How long an unused session is kept; servers end idle ones after thirty minutes.
@@ -31,6 +33,7 @@ pub fn servers(config: &Config) -> Result<Vec<Server>> {
 pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
     Ok(Arc::new(Gate {
         fleet: Fleet::new(servers),
+        files: Files::anywhere(),
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),
@@ -52,22 +55,26 @@ fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
     let endpoint = &it.endpoint;
     let no_proxy = config.no_proxy.join(",");
     let proxied = config.proxy.is_some() && !bypasses(&no_proxy, &endpoint.host, endpoint.port);
-    let settings = Settings {
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        tls: endpoint.tls,
-        trust: match &it.trust {
-            Trust::System => crate::web::tls::Trust::System,
-            Trust::CaFile(path) => crate::web::tls::Trust::CaFile(path.clone()),
-            Trust::Fingerprint(digest) => crate::web::tls::Trust::Fingerprint(*digest),
-            Trust::Insecure => crate::web::tls::Trust::Insecure,
-        },
-        connect_timeout: config.connect_timeout,
-        idle_timeout: config.idle_timeout,
-        proxy: config.proxy.as_ref().map(|it| it.reveal().to_owned()),
-        no_proxy,
+    let (connect_timeout, idle_timeout) = (config.connect_timeout, config.idle_timeout);
+    let proxy = config.proxy.clone();
+    let settings = move |host: String, port, tls, trust| Settings {
+        host,
+        port,
+        tls,
+        trust,
+        connect_timeout,
+        idle_timeout,
+        proxy: proxy.as_ref().map(|it| it.reveal().to_owned()),
+        no_proxy: no_proxy.clone(),
     };
-    let client = Arc::new(Client::new(settings).map_err(during)?);
+    let trust = match &it.trust {
+        Trust::System => crate::web::tls::Trust::System,
+        Trust::CaFile(path) => crate::web::tls::Trust::CaFile(path.clone()),
+        Trust::Fingerprint(digest) => crate::web::tls::Trust::Fingerprint(*digest),
+        Trust::Insecure => crate::web::tls::Trust::Insecure,
+    };
+    let own = settings(endpoint.host.clone(), endpoint.port, endpoint.tls, trust);
+    let client = Arc::new(Client::new(own).map_err(during)?);
     let account = Account {
         user: it.user.clone(),
         password: it.password.clone(),
@@ -91,7 +98,12 @@ fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
             Family::Vcenter => "vcenter",
         },
     };
-    let host = Vsphere::new(session, defaults, address, Box::new(move || client.seen()));
+    let reach = move |it: &Elsewhere| -> Result<Box<dyn Exchange>> {
+        let trust = crate::web::tls::Trust::Fingerprint(it.fingerprint);
+        Ok(Box::new(Client::new(settings(it.host.clone(), it.port, true, trust))?))
+    };
+    let seen = Box::new(move || client.seen());
+    let host = Vsphere::new(session, defaults, address, seen, Box::new(reach));
     Ok(Server { name: it.name.clone(), host: Box::new(host) })
 }
 
@@ -109,7 +121,8 @@ pub fn simulated(
         silence: config.idle_timeout,
         idle: IDLE_SESSION,
     };
-    let session = Session::new(Wire::new(Box::new(crate::sim::http::Local(service))), account);
+    use crate::sim::http::Local;
+    let session = Session::new(Wire::new(Box::new(Local(service.clone()))), account);
     let address = Address {
         shown: format!("{name} (simulated)"),
         host: name.to_owned(),
@@ -118,7 +131,11 @@ pub fn simulated(
         proxied: true,
         kind,
     };
-    let host = Vsphere::new(session, Defaults::default(), address, Box::new(|| None));
+    // A simulated vCenter plays its hosts too.
+    let reach =
+        move |_: &Elsewhere| -> Result<Box<dyn Exchange>> { Ok(Box::new(Local(service.clone()))) };
+    let seen = Box::new(|| None);
+    let host = Vsphere::new(session, Defaults::default(), address, seen, Box::new(reach));
     Server { name: name.to_owned(), host: Box::new(host) }
 }
 

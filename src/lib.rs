@@ -57,6 +57,7 @@ pub mod audit;
 pub mod cli;
 pub mod config;
 pub mod error;
+pub mod files;
 pub mod hv;
 pub mod logging;
 pub mod mcp;

@@ -18,6 +18,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // zeroize: the one type that holds secrets wipes them. memchr: the next tag in megabytes.
     ("text", "error", "base64 memchr miniserde roxmltree zeroize"),
     ("audit", "error text", ""),
+    // rustix: openat2, which the standard library lacks.
+    ("files", "error text web", "rustix"),
     ("metrics", "text", ""),
     // ring: digests of certificates for pins.
     ("web", "error text", "flate2 ring rustls rustls_native_certs ureq webpki"),
@@ -32,18 +34,18 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // rcgen: its certificate when it listens. roxmltree: its own reader of requests. flate2: PNG and
     // its inventory. miniserde: the state file. ring: digests of uploads.
     ("sim", "error text web vim", "flate2 miniserde rcgen ring roxmltree rustls"),
-    ("tools", "error text audit metrics hv", "ring"),
-    ("tools/esxi", "error text audit metrics hv tools vsphere vim", ""),
-    ("mcp", "error text audit metrics hv tools", "smol"),
+    ("tools", "error text audit metrics files hv", "ring"),
+    ("tools/esxi", "error text audit metrics files hv tools vsphere vim", ""),
+    ("mcp", "error text audit metrics files hv tools", "smol"),
     // zeroize: whole env files are read, passwords in them, and wiped after.
     ("config", "error text", "zeroize"),
     ("logging", "error text", ""),
     (
         "app",
-        "error text audit metrics web hv vsphere sim tools mcp config logging",
+        "error text audit metrics files web hv vsphere sim tools mcp config logging",
         "async_signal smol",
     ),
-    ("cli", "error text audit metrics web hv sim tools mcp config logging app", "argh"),
+    ("cli", "error text audit metrics files web hv sim tools mcp config logging app", "argh"),
     ("main", "cli", ""),
     ("lib", "", ""),
 ];

@@ -50,6 +50,106 @@ revert_to_current_snapshot | name* | power | D
 delete_snapshot | name* snapshot_name* remove_children:b=false | power | D I
 delete_all_snapshots | name* | power | D I
 rename_snapshot | name* snapshot_name* new_name new_description | power | I
+guest
+run_command_in_guest | name* username password credential command* arguments working_directory wait_for_completion:b=true capture_output:b=true | admin | D
+list_guest_processes | name* username password credential | admin | R
+kill_guest_process | name* username password credential pid*:i | admin | D
+read_guest_file | name* username password credential guest_path* save_to | admin | R
+write_guest_file | name* username password credential guest_path* content local_path overwrite:b=true | admin | D I
+list_guest_directory | name* username password credential guest_path* | admin | R
+create_guest_directory | name* username password credential guest_path* create_parents:b=true | admin | I
+delete_guest_file | name* username password credential guest_path* | admin | D I
+console
+vm_screenshot | name* width:i height:i | read | R
+send_keys | name* text keys[s] | admin |
+wait_for_vm_tools | name* timeout:i=120 poll_interval:i=5 | read | R
+get_vm_tools_status | name* | read | R
+get_console_url | name* | power |
+serial
+get_serial_port | name* | read | R
+setup_serial_port | name* protocol=telnet port:i direction=server yield_on_poll:b=true via=direct | vm | I
+connect_serial_port | name* connected:b=true | vm | I
+clear_serial_port | name* | vm | I
+remove_serial_port | name* | vm | D I
+disk
+list_disks | vm_name* disk_label | read | R
+add_disk | vm_name* size_gb*:i thin_provisioned:b=true datastore | vm |
+remove_disk | vm_name* disk_label* delete_file:b=false | vm | D
+extend_disk | vm_name* disk_label* new_size_gb*:i | vm |
+add_cdrom | vm_name* iso_path iso_datastore boot_from_iso:b=false | vm |
+attach_iso | vm_name* iso_path* datastore cdrom_index:i=0 | vm |
+detach_iso | vm_name* | vm | I
+nic
+list_nics | vm_name* nic_label | read | R
+add_nic | vm_name* network* nic_type=vmxnet3 start_connected:b=true | vm |
+remove_nic | vm_name* nic_label* | vm | D
+change_nic_network | vm_name* nic_label* new_network* | vm |
+connect_nic | vm_name* nic_label* connected:b=true | power | I
+set_nic_mac | vm_name* nic_label* mac_address* | vm |
+datastore
+get_datastore_info | name* | read | R
+browse_datastore | datastore* path recursive:b=false pattern | read | R
+delete_datastore_file | datastore* path* | vm | D I
+create_datastore_folder | datastore* path* | vm | I
+move_datastore_file | source_datastore* source_path* dest_datastore dest_path force:b=false | vm | D
+copy_datastore_file | source_datastore* source_path* dest_datastore dest_path force:b=false | vm | D
+host
+list_hosts | | read | R
+get_host_info | host_name | read | R
+get_host_hardware | host_name | read | R
+get_host_networking | host_name | read | R
+get_host_stats | host_name | read | R
+list_services | host_name | read | R
+get_service_status | service_key* host_name | read | R
+start_service | service_key* host_name | admin | D
+stop_service | service_key* host_name | admin | D
+restart_service | service_key* host_name | admin | D
+set_service_policy | service_key* policy* host_name | host | D
+list_firewall_rules | host_name | read | R
+set_firewall_rule | ruleset* enabled*:b host_name | host | D I
+get_ntp_config | host_name | read | R
+configure_ntp | ntp_servers*[s] start_service:b=true host_name | host | D
+enter_maintenance_mode | evacuate_vms:b=true host_name | host | D
+exit_maintenance_mode | host_name | host | D
+reboot_host | force:b=false host_name | host | D
+shutdown_host | force:b=false host_name | host | D
+monitor
+get_vm_stats | name* interval counters[s] | read | R
+list_recent_tasks | max_count:i=20 entity_name | read | R
+list_recent_events | max_count:i=50 event_types[s] hours_back:i=24 entity_name | read | R
+get_alarms | | read | R
+cancel_task | task_id* | vm | D I
+vcenter
+get_vcenter_info | | read | R
+get_network_info | name* | read | R
+get_resource_pool_info | name | read | R
+list_templates | | read | R
+list_folders | | read | R
+list_clusters | | read | R
+get_cluster_info | name* | read | R
+list_resource_pools | | read | R
+list_tags | | read | R
+get_vm_tags | name* | read | R
+get_drs_recommendations | cluster_name* | read | R
+convert_to_template | vm_name* | vm | D I
+convert_to_vm | template_name* resource_pool | vm | D I
+deploy_from_template | template_name* new_vm_name* datastore power_on:b=false customization | vm |
+create_folder | folder_name* parent_path | vm |
+delete_folder | folder_path* | vm | D
+move_vm_to_folder | vm_name* folder_path* | vm |
+move_vm_to_resource_pool | vm_name* pool* | vm |
+create_resource_pool | name* parent | vm |
+delete_resource_pool | name* | vm | D
+apply_tag_to_vm | vm_name* tag* category | vm | I
+remove_tag_from_vm | vm_name* tag* category | vm | D I
+migrate_vm | vm_name* target_host target_datastore | vm | D
+storage_vmotion | vm_name* target_datastore* thin_provision:b | vm | D
+move_vm_disk | vm_name* disk_label* target_datastore* | vm | D
+api
+search_api | query* | read | R
+describe_api | name* | read | R
+get_object | type* id path properties[s] | read | R
+call_api | object* method* arguments:o | admin | D
 server
 list_servers | | read | R
 get_metrics | | read | R
@@ -107,6 +207,7 @@ fn written(arg: &Arg) -> String {
     let kind = match arg.kind {
         Kind::Flag => ":b",
         Kind::Int { .. } => ":i",
+        Kind::Object => ":o",
         Kind::Texts => "[s]",
         Kind::Choice(_) | Kind::Text => "",
     };

@@ -13,7 +13,7 @@ use crate::text::json::{Object, Value};
 use crate::tools::args;
 use crate::tools::reply::Shown;
 use crate::tools::run::{Caller, Gate, Outcome, error_object};
-use crate::tools::{Effect, find};
+use crate::tools::{Effect, Level, find};
 
 /// How long a stopped call that only reads may still take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
@@ -32,7 +32,7 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
         let watcher: Arc<dyn Fn(&_) + Send + Sync> = Arc::new(print::bar);
         watcher
     });
-    let caller = Caller { user: crate::app::user(), cancel, watcher };
+    let caller = Caller { user: crate::app::user(), level: Level::Admin, cancel, watcher };
     let (worker, tool) = (gate.clone(), command.tool.clone());
     std::thread::spawn(move || {
         let called = catch_unwind(AssertUnwindSafe(|| worker.call(&tool, arguments, caller)));

@@ -66,6 +66,7 @@ fn kind(arg: &Arg) -> String {
         Kind::Choice(words) => words.join("|"),
         Kind::Flag => "true|false".to_owned(),
         Kind::Int { min, max } => format!("{min}..{max}"),
+        Kind::Object => "JSON".to_owned(),
         Kind::Text => "text".to_owned(),
         Kind::Texts => "list".to_owned(),
     }

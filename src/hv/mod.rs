@@ -8,23 +8,33 @@
 //! says what would happen and changes nothing until it is run.
 
 pub mod call;
+pub mod console;
+pub mod disks;
 pub mod fleet;
+pub mod guest;
 pub mod lifecycle;
 pub mod machines;
 pub mod model;
+pub mod nics;
 pub mod places;
 pub mod power;
 pub mod prepared;
 pub mod snapshots;
+pub mod stores;
 
 use crate::error::Result;
 use crate::hv::call::Call;
+use crate::hv::console::Console;
+use crate::hv::disks::Disks;
+use crate::hv::guest::Guest;
 use crate::hv::lifecycle::Lifecycle;
 use crate::hv::machines::Machines;
 use crate::hv::model::{About, Check, Status};
+use crate::hv::nics::Nics;
 use crate::hv::places::Places;
 use crate::hv::power::Power;
 use crate::hv::snapshots::Snapshots;
+use crate::hv::stores::Stores;
 
 /// One managed server: a hypervisor or the manager of several.
 pub trait Host: Send + Sync {
@@ -51,6 +61,21 @@ pub trait Host: Send + Sync {
 
     /// Making, changing and deleting machines.
     fn lifecycle(&self) -> Option<&dyn Lifecycle>;
+
+    /// Virtual disks and removable drives of machines.
+    fn disks(&self) -> Option<&dyn Disks>;
+
+    /// Network cards of machines.
+    fn nics(&self) -> Option<&dyn Nics>;
+
+    /// Inside the guest system: programs, processes and files, through its agent.
+    fn guest(&self) -> Option<&dyn Guest>;
+
+    /// A machine's screen and keyboard, and the state of its guest agent.
+    fn console(&self) -> Option<&dyn Console>;
+
+    /// Files on datastores.
+    fn stores(&self) -> Option<&dyn Stores>;
 
     /// The way back to the product's own client, for tools of that product only.
     fn as_any(&self) -> &dyn std::any::Any;

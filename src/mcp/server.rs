@@ -177,6 +177,7 @@ mod tests {
 
     fn server(offer: Offer) -> Server {
         let gate = Gate {
+            files: crate::files::Files::anywhere(),
             fleet: Fleet::new(Vec::new()),
             offer,
             audit: Audit::new(Sink::Nowhere, false),

@@ -18,6 +18,7 @@ use crate::mcp::rpc;
 use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notification, Request};
 use crate::mcp::server::{Server, Step};
 use crate::mcp::work::Work;
+use crate::tools::Level;
 use crate::tools::run::{Caller, Gate};
 
 /// How long the end waits for work that was told to stop. Work that reads and does not listen sits
@@ -252,7 +253,7 @@ fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: Stri
         let (link, owed) = (link.clone(), owed.clone());
         progress::watcher(token, move |line| link.tell(&owed, line))
     });
-    work.run(Caller { user, cancel: owed.cancel.clone(), watcher })
+    work.run(Caller { user, level: Level::Admin, cancel: owed.cancel.clone(), watcher })
 }
 
 #[cfg(test)]

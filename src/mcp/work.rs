@@ -15,6 +15,7 @@ use crate::mcp::complete::Wanted;
 use crate::mcp::era::Era;
 use crate::mcp::link::Deed;
 use crate::mcp::rpc::{Answer, Failure, INTERNAL, INVALID_PARAMS, Id, NO_RESOURCE};
+use crate::text::base64;
 use crate::text::json;
 use crate::text::json::Object;
 use crate::tools::completions;
@@ -120,8 +121,14 @@ fn text_content(text: &str) -> [String; 1] {
 }
 
 fn shown_result(era: Era, shown: &Shown) -> String {
+    let [text] = text_content(&shown.text);
+    let picture = shown.picture.as_ref().map(|it| {
+        let data = base64::encode(&it.bytes);
+        Body::new().text("type", "image").text("data", &data).text("mimeType", it.mime).json()
+    });
+    let content: Vec<String> = picture.into_iter().chain([text]).collect();
     let mut body = Body::new()
-        .array("content", &text_content(&shown.text))
+        .array("content", &content)
         .raw("structuredContent", &json::write_object(&shown.data));
     if shown.all_failed {
         body = body.flag("isError", true);
@@ -187,6 +194,7 @@ mod tests {
             note: None,
             some_failed: true,
             all_failed,
+            picture: None,
         };
         let start = r#"{"content":[{"type":"text","text":"t"}],"structuredContent":{"total":2}"#;
         assert_eq!(shown_result(Era::Legacy, &shown(false)), format!("{start}}}"));

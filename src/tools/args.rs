@@ -15,7 +15,12 @@ use crate::text::nearest::nearest;
 pub enum Kind {
     Choice(&'static [&'static str]),
     Flag,
-    Int { min: i64, max: i64 },
+    Int {
+        min: i64,
+        max: i64,
+    },
+    /// Any JSON object.
+    Object,
     Text,
     Texts,
 }
@@ -57,6 +62,10 @@ impl Arg {
 
     pub const fn flag(name: &'static str, about: &'static str) -> Arg {
         Arg::new(name, about, Kind::Flag)
+    }
+
+    pub const fn object(name: &'static str, about: &'static str) -> Arg {
+        Arg::new(name, about, Kind::Object)
     }
 
     pub const fn int(name: &'static str, about: &'static str, min: i64, max: i64) -> Arg {
@@ -179,6 +188,14 @@ impl Args {
         self.opt_flag(arg).unwrap_or(false)
     }
 
+    /// An object that is given.
+    pub fn opt_object(&self, arg: Arg) -> Option<&Object> {
+        match self.get(arg) {
+            Some(Value::Object(object)) => Some(object),
+            _ => None,
+        }
+    }
+
     /// A list; empty when it is left out.
     pub fn texts(&self, arg: Arg) -> Vec<String> {
         let Some(Value::Array(items)) = self.get(arg) else { return Vec::new() };
@@ -232,6 +249,16 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
         (Kind::Choice(words), value) => match &value {
             Value::String(text) if words.contains(&text.as_str()) => Ok(value),
             _ => wrong(format!("one of {}", words.join(", ")), &value),
+        },
+        (Kind::Object, value @ Value::Object(_)) => Ok(value),
+        // A command line, and some models, send it as text.
+        (Kind::Object, value) => match &value {
+            Value::String(text) => match json::parse(text) {
+                Ok(parsed @ Value::Object(_)) => Ok(parsed),
+                Ok(other) => wrong("a JSON object".into(), &other),
+                Err(error) => wrong(format!("a JSON object ({error})"), &value),
+            },
+            _ => wrong("a JSON object".into(), &value),
         },
         (Kind::Texts, Value::String(one)) => Ok(json::texts(&[one])),
         (Kind::Texts, Value::Array(items)) => {

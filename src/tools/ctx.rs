@@ -6,15 +6,22 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
+use crate::files::Files;
 use crate::hv::Host;
 use crate::hv::call::Call;
+use crate::hv::console::Console;
+use crate::hv::disks::Disks;
 use crate::hv::fleet::{Fleet, Server};
+use crate::hv::guest::Guest;
 use crate::hv::lifecycle::Lifecycle;
 use crate::hv::machines::Machines;
+use crate::hv::nics::Nics;
 use crate::hv::places::Places;
 use crate::hv::power::Power;
 use crate::hv::snapshots::Snapshots;
+use crate::hv::stores::Stores;
 use crate::metrics::Metrics;
+use crate::tools::Level;
 use crate::tools::reply::Record;
 
 /// What servers answered to a list.
@@ -28,8 +35,12 @@ pub struct Gathered<'a, T> {
 /// One call of one tool.
 pub struct Ctx<'a> {
     pub fleet: &'a Fleet,
+    /// The only way to this machine's own files.
+    pub files: &'a Files,
     pub metrics: &'a Arc<Metrics>,
     pub call: Call,
+    /// The most that the caller may do; the gate has compared it with the tool's own level.
+    pub level: Level,
     /// The `host` argument as given.
     pub wanted: Option<String>,
 }
@@ -72,6 +83,26 @@ impl<'a> Ctx<'a> {
 
     pub fn lifecycle(&self) -> Result<&'a dyn Lifecycle> {
         self.family("making and changing machines", |host| host.lifecycle())
+    }
+
+    pub fn disks(&self) -> Result<&'a dyn Disks> {
+        self.family("virtual disks", |host| host.disks())
+    }
+
+    pub fn nics(&self) -> Result<&'a dyn Nics> {
+        self.family("network cards", |host| host.nics())
+    }
+
+    pub fn guest(&self) -> Result<&'a dyn Guest> {
+        self.family("an agent in the guest", |host| host.guest())
+    }
+
+    pub fn console(&self) -> Result<&'a dyn Console> {
+        self.family("screens and keyboards", |host| host.console())
+    }
+
+    pub fn stores(&self) -> Result<&'a dyn Stores> {
+        self.family("files on datastores", |host| host.stores())
     }
 
     fn family<T: ?Sized>(
@@ -133,6 +164,13 @@ impl<'a> Ctx<'a> {
 
     /// The same call with another [`Call`], such as one that may change things.
     pub fn with(&self, call: Call) -> Ctx<'a> {
-        Ctx { fleet: self.fleet, metrics: self.metrics, call, wanted: self.wanted.clone() }
+        Ctx {
+            fleet: self.fleet,
+            files: self.files,
+            metrics: self.metrics,
+            call,
+            level: self.level,
+            wanted: self.wanted.clone(),
+        }
     }
 }

@@ -8,8 +8,13 @@
 pub mod args;
 pub mod batch;
 pub mod completions;
+pub mod console;
 pub mod ctx;
+pub mod datastore;
+pub mod disk;
 pub mod esxi;
+pub mod guest;
+pub mod nic;
 pub mod offer;
 pub mod plan;
 pub mod power;
@@ -111,6 +116,66 @@ pub static FAMILIES: &[Family] = &[
         about: "Save, restore and delete machine states",
         default: true,
         shelves: &[snapshot::TOOLS],
+    },
+    Family {
+        name: "guest",
+        about: "Run programs and move files inside guests; needs VMware Tools",
+        default: false,
+        shelves: &[guest::TOOLS],
+    },
+    Family {
+        name: "console",
+        about: "See a screen, type on a keyboard, wait for VMware Tools",
+        default: true,
+        shelves: &[console::TOOLS, esxi::console::TOOLS],
+    },
+    Family {
+        name: "serial",
+        about: "Serial ports of machines",
+        default: false,
+        shelves: &[esxi::serial::TOOLS],
+    },
+    Family {
+        name: "disk",
+        about: "Disks and CD/DVD drives",
+        default: false,
+        shelves: &[disk::TOOLS],
+    },
+    Family { name: "nic", about: "Network cards", default: false, shelves: &[nic::TOOLS] },
+    Family {
+        name: "datastore",
+        about: "Files on datastores",
+        default: false,
+        shelves: &[datastore::TOOLS],
+    },
+    Family {
+        name: "host",
+        about: "ESXi hosts: hardware, services, firewall, clock, maintenance",
+        default: false,
+        shelves: &[esxi::host::TOOLS, esxi::service::TOOLS, esxi::maintenance::TOOLS],
+    },
+    Family {
+        name: "monitor",
+        about: "Counters, tasks, events and alarms",
+        default: false,
+        shelves: &[esxi::monitor::TOOLS],
+    },
+    Family {
+        name: "vcenter",
+        about: "Folders, pools, clusters, templates, tags, migration",
+        default: false,
+        shelves: &[
+            esxi::inventory::TOOLS,
+            esxi::template::TOOLS,
+            esxi::tag::TOOLS,
+            esxi::move_vm::TOOLS,
+        ],
+    },
+    Family {
+        name: "api",
+        about: "The whole vSphere API, checked by its schema",
+        default: false,
+        shelves: &[esxi::api::TOOLS],
     },
     Family {
         name: "server",

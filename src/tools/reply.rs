@@ -166,6 +166,20 @@ pub enum Reply {
         said: Option<String>,
         record: Record,
     },
+    /// A picture beside a sentence and the fields; it has a bound of its own.
+    Picture {
+        said: String,
+        record: Record,
+        picture: Picture,
+    },
+}
+
+/// A picture as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Such as `image/png`.
+    pub mime: &'static str,
+    pub bytes: Vec<u8>,
 }
 
 /// An answer ready for a caller.
@@ -180,6 +194,8 @@ pub struct Shown {
     pub some_failed: bool,
     /// All of it did.
     pub all_failed: bool,
+    /// Shown beside the text where the client can.
+    pub picture: Option<Picture>,
 }
 
 impl Reply {
@@ -198,6 +214,9 @@ impl Reply {
         match self {
             Reply::Rows(rows) => show_rows(rows, detailed, cap),
             Reply::One { said, record } => show_one(said, record, cap),
+            Reply::Picture { said, record, picture } => {
+                Shown { picture: Some(picture), ..show_one(Some(said), record, cap) }
+            }
         }
     }
 }
@@ -259,6 +278,7 @@ fn show_rows(list: Rows, detailed: bool, cap: usize) -> Shown {
         note: Some(note),
         some_failed: failed > 0 || unasked > 0,
         all_failed: (failed > 0 && failed == asked) || (unasked > 0 && asked == 0),
+        picture: None,
     }
 }
 
@@ -341,7 +361,15 @@ fn finish_one(text: String, mut data: Object, dropped: Vec<&str>, cap: usize) ->
         text.push_str(&format!("\nleft out for size: {}", dropped.join(", ")));
         data.insert("left_out".to_owned(), json::texts(&dropped));
     }
-    Shown { text, data, table: None, note: None, some_failed: false, all_failed: false }
+    Shown {
+        text,
+        data,
+        table: None,
+        note: None,
+        some_failed: false,
+        all_failed: false,
+        picture: None,
+    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::audit::{Audit, Entry};
 use crate::error::{Error, Kind, Result};
+use crate::files::Files;
 use crate::hv::call::{Call, Cancel, Progress, Rights};
 use crate::hv::fleet::Fleet;
 use crate::metrics::Metrics;
@@ -20,11 +21,12 @@ use crate::tools::args::Args;
 use crate::tools::ctx::Ctx;
 use crate::tools::offer::{Offer, unknown_tool};
 use crate::tools::reply::{Reply, Shown};
-use crate::tools::{Effect, Run, Tool, find};
+use crate::tools::{Effect, Level, Run, Tool, find};
 
 /// Everything that a call needs, made once.
 pub struct Gate {
     pub fleet: Fleet,
+    pub files: Files,
     pub offer: Offer,
     pub audit: Audit,
     pub metrics: Arc<Metrics>,
@@ -40,6 +42,8 @@ pub type Watcher = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// Who calls, and how the call is watched.
 pub struct Caller {
     pub user: String,
+    /// The most that the caller may do.
+    pub level: Level,
     pub cancel: Cancel,
     pub watcher: Option<Watcher>,
 }
@@ -67,7 +71,8 @@ impl Gate {
         };
         let (started, correlation) = (Instant::now(), correlation_id());
         let mut entry = Entry::new(&correlation, &caller.user, tool.name);
-        let result = Args::check(tool.args, arguments).and_then(|args| {
+        let checked = permitted(tool, &caller).and_then(|()| Args::check(tool.args, arguments));
+        let result = checked.and_then(|args| {
             entry.about(self.used(tool, args.opt_text(args::HOST)), args.for_audit());
             if tool.effect != Effect::Reads {
                 self.audit.begin(&entry)?;
@@ -120,8 +125,10 @@ impl Gate {
         let reading = call.clone().within(timeout.map_or(self.call_timeout, Duration::from_secs));
         let ctx = Ctx {
             fleet: &self.fleet,
+            files: &self.files,
             metrics: &self.metrics,
             call: reading,
+            level: caller.level,
             wanted: args.opt_text(args::HOST).map(str::to_owned),
         };
         match tool.run {
@@ -140,6 +147,15 @@ impl Gate {
             }
         }
     }
+}
+
+fn permitted(tool: &Tool, caller: &Caller) -> Result<()> {
+    if caller.level >= tool.level {
+        return Ok(());
+    }
+    let (has, needs) = (caller.level.word(), tool.level.word());
+    Err(Error::new(Kind::Denied, format!("it needs {needs}, and you have {has}"))
+        .hint("Ask who runs this server for more rights"))
 }
 
 /// How much of a batch failed, if some of it did.

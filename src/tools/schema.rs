@@ -50,6 +50,7 @@ fn property(arg: &Arg) -> String {
         Kind::Int { min, max } => {
             format!(r#"{{"type":"integer","minimum":{min},"maximum":{max}"#)
         }
+        Kind::Object => r#"{"type":"object""#.to_owned(),
         Kind::Text => r#"{"type":"string""#.to_owned(),
         Kind::Texts => r#"{"type":"array","items":{"type":"string"}"#.to_owned(),
     };

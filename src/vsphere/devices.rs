@@ -16,6 +16,17 @@ pub fn add_new_disk(device: Object) -> Object {
     add(device).with("fileOperation", "create")
 }
 
+/// `VirtualDeviceConfigSpec` that puts this device in the place of the one of its key: all of it,
+/// because what is left out would be reset.
+pub fn edit(device: Object) -> Object {
+    Object::new("VirtualDeviceConfigSpec").with("operation", "edit").with("device", device)
+}
+
+/// `VirtualDeviceConfigSpec` that takes a device away; a disk's file stays.
+pub fn remove(device: Object) -> Object {
+    Object::new("VirtualDeviceConfigSpec").with("operation", "remove").with("device", device)
+}
+
 /// `VirtualDeviceConnectInfo` of a device that is connected at power-on, or not.
 pub fn connectable(connected: bool) -> Object {
     Object::new("VirtualDeviceConnectInfo")

@@ -8,17 +8,22 @@
 pub mod boot;
 pub mod check;
 pub mod clone;
+pub mod console;
 pub mod copy;
 pub mod copy_spec;
 pub mod create;
 pub mod decode;
 pub mod detail;
 pub mod devices;
+pub mod disks;
 pub mod encode;
 pub mod faults;
+pub mod guest;
+pub mod hardware;
 pub mod lifecycle;
 pub mod live;
 pub mod machines;
+pub mod nics;
 pub mod open;
 pub mod places;
 pub mod power;
@@ -31,6 +36,7 @@ mod scalar;
 pub mod session;
 pub mod site;
 pub mod snapshots;
+pub mod stores;
 pub mod task;
 pub mod tree;
 pub mod wire;
@@ -38,16 +44,22 @@ pub mod wire;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::hv::Host;
 use crate::hv::call::Call;
+use crate::hv::console::Console;
+use crate::hv::disks::Disks;
+use crate::hv::guest::Guest;
 use crate::hv::lifecycle::Lifecycle;
 use crate::hv::machines::Machines;
 use crate::hv::model::{About, Check, Status};
+use crate::hv::nics::Nics;
 use crate::hv::places::Places;
 use crate::hv::power::Power;
 use crate::hv::snapshots::Snapshots;
+use crate::hv::stores::Stores;
 use crate::vsphere::session::Session;
+use crate::web::exchange::Exchange;
 
 /// What tools use when a call names no place; `None` is found on the server.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +83,25 @@ pub struct Address {
     pub kind: &'static str,
 }
 
+/// A host that the server names, such as the ESXi behind a vCenter that holds a guest's files.
+pub struct Elsewhere {
+    pub host: String,
+    pub port: u16,
+    /// SHA-256 of the certificate that the server vouches for.
+    pub fingerprint: [u8; 32],
+}
+
+/// How such a host is reached; nothing is connected by asking.
+pub type Reach = Box<dyn Fn(&Elsewhere) -> Result<Box<dyn Exchange>> + Send + Sync>;
+
+/// For a server that names no other host.
+pub fn nowhere() -> Reach {
+    Box::new(|it| {
+        let said = format!("there is no way from here to the host `{}`", it.host);
+        Err(Error::new(Kind::Network, said))
+    })
+}
+
 type Seen = Box<dyn Fn() -> Option<[u8; 32]> + Send + Sync>;
 
 /// One ESXi host or vCenter.
@@ -80,12 +111,19 @@ pub struct Vsphere {
     address: Address,
     /// SHA-256 of the certificate that the server showed.
     seen: Seen,
+    pub(crate) reach: Reach,
 }
 
 impl Vsphere {
     /// A server that is not connected yet.
-    pub fn new(session: Arc<Session>, defaults: Defaults, address: Address, seen: Seen) -> Vsphere {
-        Vsphere { session, defaults, address, seen }
+    pub fn new(
+        session: Arc<Session>,
+        defaults: Defaults,
+        address: Address,
+        seen: Seen,
+        reach: Reach,
+    ) -> Vsphere {
+        Vsphere { session, defaults, address, seen, reach }
     }
 }
 
@@ -143,6 +181,26 @@ impl Host for Vsphere {
     }
 
     fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        Some(self)
+    }
+
+    fn disks(&self) -> Option<&dyn Disks> {
+        Some(self)
+    }
+
+    fn nics(&self) -> Option<&dyn Nics> {
+        Some(self)
+    }
+
+    fn guest(&self) -> Option<&dyn Guest> {
+        Some(self)
+    }
+
+    fn console(&self) -> Option<&dyn Console> {
+        Some(self)
+    }
+
+    fn stores(&self) -> Option<&dyn Stores> {
         Some(self)
     }
 

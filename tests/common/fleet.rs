@@ -56,6 +56,7 @@ pub fn gate(offer: Offer) -> (Arc<Gate>, Arc<Stage>) {
     let stage = Arc::new(Stage::default());
     let host = Box::new(Fake(stage.clone()));
     let gate = Gate {
+        files: jumpvisor::files::Files::anywhere(),
         fleet: Fleet::new(vec![Server { name: "lab".to_owned(), host }]),
         offer,
         audit: Audit::new(Sink::Nowhere, false),
@@ -203,6 +204,26 @@ impl Host for Fake {
     }
 
     fn lifecycle(&self) -> Option<&dyn Lifecycle> {
+        None
+    }
+
+    fn disks(&self) -> Option<&dyn jumpvisor::hv::disks::Disks> {
+        None
+    }
+
+    fn nics(&self) -> Option<&dyn jumpvisor::hv::nics::Nics> {
+        None
+    }
+
+    fn guest(&self) -> Option<&dyn jumpvisor::hv::guest::Guest> {
+        None
+    }
+
+    fn console(&self) -> Option<&dyn jumpvisor::hv::console::Console> {
+        None
+    }
+
+    fn stores(&self) -> Option<&dyn jumpvisor::hv::stores::Stores> {
         None
     }
 

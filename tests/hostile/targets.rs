@@ -262,7 +262,12 @@ pub fn inventory(bytes: &[u8]) {
     peer.play(bytes);
     for (name, args) in CALLS {
         let Ok(Value::Object(args)) = json::parse(args) else { continue };
-        let caller = Caller { user: String::new(), cancel: Cancel::default(), watcher: None };
+        let caller = Caller {
+            user: String::new(),
+            level: jumpvisor::tools::Level::Admin,
+            cancel: Cancel::default(),
+            watcher: None,
+        };
         peer.waits.store(0, Ordering::Relaxed);
         let outcome = gate.call(name, args, caller);
         if let Outcome::Failed { error, .. } = outcome {
@@ -291,8 +296,15 @@ fn connected() -> (Gate, Arc<Peer>) {
         proxied: true,
         kind: "esxi",
     };
-    let host = Vsphere::new(session, Defaults::default(), address, Box::new(|| None));
+    let host = Vsphere::new(
+        session,
+        Defaults::default(),
+        address,
+        Box::new(|| None),
+        jumpvisor::vsphere::nowhere(),
+    );
     let gate = Gate {
+        files: jumpvisor::files::Files::anywhere(),
         fleet: Fleet::new(vec![Server { name: "memory".to_owned(), host: Box::new(host) }]),
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),

@@ -13,10 +13,12 @@ mod simulator;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jumpvisor::hv::call::Cancel;
 use jumpvisor::text::json::{self, Value};
 use jumpvisor::tools;
+use jumpvisor::tools::Level;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
 
 use schema::Schema;
@@ -25,60 +27,18 @@ use simulator::{Ear, Simulator};
 const OLDEST: &str = "6.5";
 const NEWEST: &str = "9.1.1.0";
 
-/// Tool and arguments, in an order that makes sense; the first line of a tool that succeeds is the
-/// one that is counted. `{a}`, `{b}` are machines that run, with tools; `{dc}` is the folder of
-/// machines. `?` before a line makes the machines ask a question. Behind `!` stands what a call
-/// says that must fail; where it must fail only with one model or version, that stands first.
-const CALLS: &str = r#"
-list_servers {}
-list_vms {}
-list_vms {"name":"*0","power_state":"on","folder":"{dc}","limit":1,"response_format":"detailed"}
-get_vm_info {"name":"{a}"}
-list_snapshots {"name":"{a}"}
-create_snapshot {"name":"{a}","snapshot_name":"one"}
-create_snapshot {"names":["{a}","{b}"],"snapshot_name":"two","description":"a <b>","memory":false,"quiesce":true}
-list_snapshots {"name":"{a}"}
-rename_snapshot {"name":"{a}","snapshot_name":"one","new_name":"uno"}
-rename_snapshot {"name":"{a}","snapshot_name":"one","new_description":"first & last"}
-revert_to_snapshot {"name":"{a}","snapshot_name":"one"}
-revert_to_current_snapshot {"name":"{a}"}
-clone_vm {"template_name":"{a}","new_name":"linked","linked":true} !esx makes no linked clones
-delete_snapshot {"name":"{a}","snapshot_name":"one/two","remove_children":true}
-delete_all_snapshots {"name":"{a}"}
-delete_all_snapshots {"name":"{a}"}
-power_off {"name":"{a}"}
-power_off {"name":"{a}"}
-power_on {"name":"{a}"}
-power_on {"names":["{a}","{b}"]}
-reset_vm {"name":"{b}"}
-suspend_vm {"name":"{b}"}
-power_on {"name":"{b}"}
-reboot_guest {"name":"{b}"}
-standby_guest {"name":"{b}"}
-power_on {"name":"{b}"}
-shutdown_guest {"names":["{b}"]}
-answer_vm_question {"name":"{a}"}
-? answer_vm_question {"name":"{a}"}
-? answer_vm_question {"name":"{a}","choice":"I copied it"}
-? power_off {"name":"{a}"} ! Answer with answer_vm_question
-create_vm {"name":"plain"}
-create_vm {"name":"iso","iso_path":"iso/install.iso","iso_datastore":"LocalDS_0"}
-create_vm {"name":"tpm","firmware":"efi","tpm":true} !6.5 the server speaks 6.5, and a virtual TPM needs 6.7
-create_vm {"name":"rich","cpu":4,"memory_mb":512,"disk_gb":1,"datastore":"LocalDS_0","network":"VM Network","guest_id":"debian10_64Guest","firmware":"efi","secure_boot":true}
-reconfigure_vm {"name":"plain","cpu":4,"memory_mb":2048,"annotation":"x < y","nested_virtualization":true,"cpu_hot_add":true,"memory_hot_add":true}
-set_boot_order {"name":"plain","order":["cdrom","disk","network"]}
-set_boot_order {"name":"rich","order":["disk"]}
-rename_vm {"name":"rich","new_name":"poor"}
-clone_vm {"template_name":"plain","new_name":"copy","power_on":true}
-power_off {"names":["copy"]}
-unregister_vm {"name":"poor"}
-register_vm {"path":"[LocalDS_0] rich/rich.vmx"}
-delete_vm {"name":"copy"}
-delete_vm {"name":"plain","dry_run":true}
-delete_vm {"name":"plain"}
-delete_vm {"name":"plain"} ! no VM
-get_metrics {}
-"#;
+/// The folder of the calls, a file a family. A file begins with `# server: public` for the public
+/// simulator or `# server: own` for the one in the program, and has each server for itself.
+///
+/// A line is a tool and its arguments, in an order that makes sense; the first line of a tool that
+/// succeeds is the one that is counted. `{a}`, `{b}` are machines that run, with tools; `{off}` one
+/// that is off (`own` only); `{dc}` is the folder of machines, `{ds}` a datastore. `?` before a line
+/// makes the machines ask a question. Behind `!` stands what a call says that must fail; where it
+/// must fail only with one model or version, that stands first.
+const CALLS: &str = "tests/requests/calls";
+
+/// Machines of the own vCenter: two that run, one that is off, folder and datastore.
+const OWN_VCENTER: [&str; 5] = ["web01", "web02", "files01", "DC0/vm", "datastore1"];
 
 /// Requests that open a session or a view; both are made once and then kept.
 const SET_UP: &[&str] = &["RetrieveServiceContent", "Login", "Logout", "CreateContainerView"];
@@ -96,16 +56,59 @@ struct Found {
     methods: BTreeSet<String>,
 }
 
-fn drive(schema: &Schema, model: &str, claimed: &'static str) -> Found {
-    let simulator = Simulator::start(model);
-    let (gate, ear) = simulator.gate(claimed);
-    let (a, b, dc) = match model {
-        "esx" => ("ha-host_VM0", "ha-host_VM1", "ha-datacenter/vm"),
-        _ => ("DC0_H0_VM0", "DC0_H0_VM1", "DC0/vm"),
+/// The calls of every file: whether they go to the public simulator, and the lines.
+fn calls() -> Vec<(bool, Vec<String>)> {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(CALLS);
+    let mut files: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|it| it.unwrap().path()).collect();
+    files.sort();
+    let read = |path: PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        let server = text.lines().next().unwrap().trim_start_matches("# server: ");
+        assert!(["public", "own"].contains(&server), "{}: {server}", path.display());
+        let lines = text.lines().filter(|it| !it.starts_with('#') && !it.is_empty());
+        (server == "public", lines.map(str::to_owned).collect())
     };
+    files.into_iter().map(read).collect()
+}
+
+fn drive(schema: &Schema, model: &'static str, claimed: &'static str) -> Found {
     let mut found = Found::default();
-    for line in CALLS.trim().lines() {
-        let line = line.replace("{a}", a).replace("{b}", b).replace("{dc}", dc);
+    for (public, lines) in calls() {
+        if public {
+            let simulator = Simulator::start(model);
+            let driven = simulator.gate(claimed);
+            let names = match model {
+                "esx" => ["ha-host_VM0", "ha-host_VM1", "", "ha-datacenter/vm", "LocalDS_0"],
+                _ => ["DC0_H0_VM0", "DC0_H0_VM1", "", "DC0/vm", "LocalDS_0"],
+            };
+            drive_file(schema, model, claimed, driven, names, &lines, &mut found);
+        } else {
+            let names = match model {
+                "esx" => ["web01", "web02", "files01", "ha-datacenter/vm", "datastore1"],
+                _ => OWN_VCENTER,
+            };
+            let driven = simulator::own(model == "vpx", claimed);
+            drive_file(schema, model, claimed, driven, names, &lines, &mut found);
+        }
+    }
+    found
+}
+
+fn drive_file(
+    schema: &Schema,
+    model: &str,
+    claimed: &'static str,
+    (gate, ear): (Gate, Arc<Ear>),
+    names: [&str; 5],
+    lines: &[String],
+    found: &mut Found,
+) {
+    for line in lines {
+        let mut line = line.clone();
+        for (mark, name) in ["{a}", "{b}", "{off}", "{dc}", "{ds}"].iter().zip(names) {
+            line = line.replace(mark, name);
+        }
         let (call, refusal) = line.split_once(" !").unwrap_or((&line, "never "));
         let (place, said) = refusal.split_once(' ').unwrap();
         let refusal = Some(said).filter(|_| ["", model, claimed].contains(&place));
@@ -121,19 +124,23 @@ fn drive(schema: &Schema, model: &str, claimed: &'static str) -> Found {
             (Ok(()), Some(part)) => found.wrong.push(format!("{place}: did not say `{part}`")),
             (Err(error), _) => found.wrong.push(format!("{place}: {error}")),
         }
-        let trips = hear(schema, &ear, claimed, &place, &mut found);
+        let trips = hear(schema, &ear, claimed, &place, found);
         if done {
             found.trips.entry(tool.name).or_insert(trips);
         }
     }
     gate.fleet.close();
-    hear(schema, &ear, claimed, &format!("{model} {claimed} the end"), &mut found);
-    found
+    hear(schema, &ear, claimed, &format!("{model} {claimed} the end"), found);
 }
 
 fn ask(gate: &Gate, name: &str, args: &str) -> Result<(), String> {
     let Ok(Value::Object(args)) = json::parse(args) else { panic!("not an object: {args}") };
-    let caller = Caller { user: "test".to_owned(), cancel: Cancel::default(), watcher: None };
+    let caller = Caller {
+        user: "test".to_owned(),
+        level: Level::Admin,
+        cancel: Cancel::default(),
+        watcher: None,
+    };
     match gate.call(name, args, caller) {
         Outcome::Answer(_) => Ok(()),
         Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error.to_string()),
@@ -191,8 +198,11 @@ fn every_request_suits_the_newest_version_in_no_more_round_trips() {
     let (esx, vpx) = drive_both(NEWEST);
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden/round_trips.txt");
     let mut now = String::from("# tool, requests to an ESXi host, to a vCenter\n");
-    for (name, count) in &esx.trips {
-        now.push_str(&format!("{name} {count} {}\n", vpx.trips[name]));
+    let names: BTreeSet<&str> = esx.trips.keys().chain(vpx.trips.keys()).copied().collect();
+    for name in names {
+        let [esx, vpx] =
+            [&esx, &vpx].map(|it| it.trips.get(name).map_or("-".to_owned(), usize::to_string));
+        now.push_str(&format!("{name} {esx} {vpx}\n"));
     }
     if std::env::var_os("UPDATE").is_some() {
         fs::write(&path, &now).unwrap();
@@ -202,7 +212,7 @@ fn every_request_suits_the_newest_version_in_no_more_round_trips() {
         let rows = text.lines().filter(|line| !line.starts_with('#'));
         rows.map(|line| {
             let mut cells = line.split(' ').map(str::to_owned);
-            (cells.next().unwrap(), cells.map(|it| it.parse().unwrap()).collect())
+            (cells.next().unwrap(), cells.map(|it| it.parse().unwrap_or(0)).collect())
         })
         .collect()
     };
@@ -226,11 +236,12 @@ fn every_request_suits_the_newest_version_in_no_more_round_trips() {
 
 #[test]
 fn every_tool_is_driven() {
+    let lines: Vec<String> = calls().into_iter().flat_map(|(_, lines)| lines).collect();
     let driven: BTreeSet<&str> =
-        CALLS.trim().lines().filter_map(|line| line.split(' ').next()).collect();
+        lines.iter().filter_map(|line| line.trim_start_matches("? ").split(' ').next()).collect();
     let missing: Vec<&str> =
         tools::all().map(|(_, tool)| tool.name).filter(|name| !driven.contains(name)).collect();
-    assert!(missing.is_empty(), "no line in CALLS for {missing:?}");
+    assert!(missing.is_empty(), "no line in {CALLS} for {missing:?}");
 }
 
 /// The judge itself: each kind of mistake, made on purpose.

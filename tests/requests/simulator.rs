@@ -14,6 +14,7 @@ use jumpvisor::audit::{Audit, Sink};
 use jumpvisor::error::Result;
 use jumpvisor::hv::fleet::{Fleet, Server};
 use jumpvisor::metrics::Metrics;
+use jumpvisor::sim::http::Local;
 use jumpvisor::text::secret::Secret;
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::Gate;
@@ -66,39 +67,57 @@ impl Simulator {
             proxy: None,
             no_proxy: String::new(),
         };
-        let client = Client::new(settings).unwrap();
-        let ear = Arc::new(Ear {
-            client,
-            claimed,
-            heard: Mutex::default(),
-            asking: AtomicBool::new(false),
-        });
-        let account = Account {
-            user: "root".to_owned(),
-            password: Secret::new(PASSWORD),
-            silence: Duration::from_secs(60),
-            idle: Duration::from_secs(600),
-        };
-        let session = Session::new(Wire::new(Box::new(ear.clone())), account);
-        let address = Address {
-            shown: "simulator".to_owned(),
-            host: "127.0.0.1".to_owned(),
-            port: self.port,
-            proxied: false,
-            kind: "esxi",
-        };
-        let host = Vsphere::new(session, Defaults::default(), address, Box::new(|| None));
-        let server = Server { name: "sim".to_owned(), host: Box::new(host) };
-        let gate = Gate {
-            fleet: Fleet::new(vec![server]),
-            offer: Offer::everything(),
-            audit: Audit::new(Sink::Nowhere, false),
-            metrics: Arc::new(Metrics::new()),
-            call_timeout: Duration::from_secs(60),
-            cap: 60_000,
-        };
-        (gate, ear)
+        gate(Box::new(Client::new(settings).unwrap()), PASSWORD, claimed)
     }
+}
+
+/// The simulated server of the program itself, as an ESXi host or a vCenter of this version.
+pub fn own(vcenter: bool, version: &'static str) -> (Gate, Arc<Ear>) {
+    let settings = jumpvisor::sim::Settings {
+        vcenter,
+        version: Some(version.to_owned()),
+        clock: Some("2026-01-15T08:00:00Z".to_owned()),
+        ..jumpvisor::sim::Settings::default()
+    };
+    let service = jumpvisor::sim::open(settings).unwrap();
+    gate(Box::new(Local(service)), "secret", version)
+}
+
+fn gate(behind: Box<dyn Exchange>, password: &str, claimed: &'static str) -> (Gate, Arc<Ear>) {
+    let ear =
+        Arc::new(Ear { behind, claimed, heard: Mutex::default(), asking: AtomicBool::new(false) });
+    let account = Account {
+        user: "root".to_owned(),
+        password: Secret::new(password),
+        silence: Duration::from_secs(60),
+        idle: Duration::from_secs(600),
+    };
+    let session = Session::new(Wire::new(Box::new(ear.clone())), account);
+    let address = Address {
+        shown: "simulator".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port: 443,
+        proxied: true,
+        kind: "esxi",
+    };
+    let host = Vsphere::new(
+        session,
+        Defaults::default(),
+        address,
+        Box::new(|| None),
+        jumpvisor::vsphere::nowhere(),
+    );
+    let server = Server { name: "sim".to_owned(), host: Box::new(host) };
+    let gate = Gate {
+        files: jumpvisor::files::Files::anywhere(),
+        fleet: Fleet::new(vec![server]),
+        offer: Offer::everything(),
+        audit: Audit::new(Sink::Nowhere, false),
+        metrics: Arc::new(Metrics::new()),
+        call_timeout: Duration::from_secs(60),
+        cap: 60_000,
+    };
+    (gate, ear)
 }
 
 impl Drop for Simulator {
@@ -137,7 +156,7 @@ pub struct Heard {
 
 /// Hears every request and lets the server claim a version.
 pub struct Ear {
-    client: Client,
+    behind: Box<dyn Exchange>,
     claimed: &'static str,
     heard: Mutex<Vec<Heard>>,
     asking: AtomicBool,
@@ -180,16 +199,16 @@ impl Exchange for Ear {
             }
             if questions && self.asking.load(Ordering::SeqCst) {
                 let mut answer = String::new();
-                let mut response = self.client.exchange(request)?;
+                let mut response = self.behind.exchange(request)?;
                 response.body.read_to_string(&mut answer).unwrap();
                 return Ok(answered(answer.replace("</obj>", &format!("</obj>{QUESTION}"))));
             }
         }
-        self.client.exchange(request)
+        self.behind.exchange(request)
     }
 
     fn shutdown(&self) {
-        self.client.shutdown();
+        self.behind.shutdown();
     }
 }
 

@@ -12,6 +12,7 @@ use jumpvisor::metrics::Metrics;
 use jumpvisor::text::json;
 use jumpvisor::text::json::Object;
 use jumpvisor::text::secret::Secret;
+use jumpvisor::tools::Level;
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
 use jumpvisor::vsphere::session::{Account, Session};
@@ -39,7 +40,13 @@ pub fn host_on(exchange: impl Exchange + 'static, idle: Duration) -> Vsphere {
         proxied: true,
         kind: "esxi",
     };
-    Vsphere::new(session, Defaults::default(), address, Box::new(|| None))
+    Vsphere::new(
+        session,
+        Defaults::default(),
+        address,
+        Box::new(|| None),
+        jumpvisor::vsphere::nowhere(),
+    )
 }
 
 /// A host that answers from memory.
@@ -56,6 +63,7 @@ pub fn gate(peer: &Peer) -> Arc<Gate> {
 pub fn gate_of(hosts: Vec<Vsphere>) -> Arc<Gate> {
     let server = |(at, host)| Server { name: format!("esx{at}"), host: Box::new(host) };
     Arc::new(Gate {
+        files: jumpvisor::files::Files::anywhere(),
         fleet: Fleet::new(hosts.into_iter().enumerate().map(server).collect()),
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),
@@ -102,7 +110,7 @@ pub fn tool(gate: &Gate, name: &str, words: &[&str]) -> Result<Told, Error> {
 
 /// Calls a tool that can be cancelled.
 pub fn tool_by(gate: &Gate, name: &str, words: &[&str], cancel: Cancel) -> Result<Told, Error> {
-    let caller = Caller { user: "tester".into(), cancel, watcher: None };
+    let caller = Caller { user: "tester".into(), level: Level::Admin, cancel, watcher: None };
     match gate.call(name, arguments(words), caller) {
         Outcome::Answer(it) => {
             let data = json::write_object(&it.data);

@@ -307,6 +307,7 @@ fn a_progress_of_a_batch_counts_machines() {
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let sink = seen.clone();
     let caller = Caller {
+        level: jumpvisor::tools::Level::Admin,
         user: "tester".into(),
         cancel: Cancel::default(),
         watcher: Some(Arc::new(move |it: &Progress| sink.lock().unwrap().push(it.note.clone()))),

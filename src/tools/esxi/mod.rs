@@ -1,5 +1,16 @@
 //! Tools that only vSphere has: the one shelf that may know its client.
 
+pub mod api;
+pub mod console;
+pub mod host;
+pub mod inventory;
+pub mod maintenance;
+pub mod monitor;
+pub mod move_vm;
+pub mod serial;
+pub mod service;
+pub mod tag;
+pub mod template;
 pub mod vm;
 
 use crate::error::{Error, Kind, Result};

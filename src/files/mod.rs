@@ -1,0 +1,272 @@
+//! This machine's own files, as far as tools may touch them: read one, or write one whole or not at
+//! all.
+//!
+//! The only layer that opens a local path. It must not know what a file holds or who asks.
+//! Surprising: where folders are set, the kernel itself resolves every path beneath them
+//! (`openat2`), so that a link that leads out, or one that is swapped at the last moment, is refused
+//! and not followed; and a file that is being written bears a temporary name until it is whole.
+
+use std::fs::File;
+use std::io;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::error::{Error, Kind, Result};
+
+/// Where tools may read and write.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// `None` for wherever the user of this process may.
+    roots: Option<Vec<PathBuf>>,
+}
+
+/// A file that is read.
+pub struct Source {
+    file: File,
+    /// Bytes at the moment of opening.
+    pub size: u64,
+}
+
+impl Read for Source {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.file.read(into)
+    }
+}
+
+/// A file that is being written; what is not [`commit`](Target::commit)ted is removed.
+pub struct Target {
+    file: File,
+    folder: OwnedFd,
+    name: PathBuf,
+    part: PathBuf,
+    overwrite: bool,
+    shown: String,
+    done: bool,
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Target {
+    /// Gives the file its name, once all of it is on the disk.
+    pub fn commit(mut self) -> Result<()> {
+        self.file.sync_all().map_err(|error| self.failed(&error))?;
+        let flags = match self.overwrite {
+            true => RenameFlags::empty(),
+            false => RenameFlags::NOREPLACE,
+        };
+        match rustix::fs::renameat_with(&self.folder, &self.part, &self.folder, &self.name, flags) {
+            Ok(()) => {
+                self.done = true;
+                Ok(())
+            }
+            Err(Errno::EXIST) => Err(exists(&self.shown)),
+            Err(error) => Err(self.failed(&error.into())),
+        }
+    }
+
+    /// The error for a write that failed.
+    pub fn failed(&self, error: &io::Error) -> Error {
+        Error::new(Kind::Conflict, format!("`{}` cannot be written: {error}", self.shown))
+            .hint("Look at the space and the rights there")
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        if !self.done {
+            let _ = rustix::fs::unlinkat(&self.folder, &self.part, AtFlags::empty());
+        }
+    }
+}
+
+impl Files {
+    /// Wherever the user of this process may.
+    pub fn anywhere() -> Files {
+        Files { roots: None }
+    }
+
+    /// Below these folders only; with none, nowhere.
+    pub fn below(roots: Vec<PathBuf>) -> Files {
+        Files { roots: Some(roots) }
+    }
+
+    /// Opens a file to read it.
+    pub fn open(&self, path: &str) -> Result<Source> {
+        let (folder, rest) = self.place(path)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(self.at(&folder, &rest, flags, path)?);
+        let about = file.metadata().map_err(|error| unreadable(path, &error))?;
+        if !about.is_file() {
+            return Err(Error::usage(format!("`{path}` is no plain file")));
+        }
+        Ok(Source { file, size: about.len() })
+    }
+
+    /// Begins a file; one that is there is refused unless `overwrite`.
+    pub fn create(&self, path: &str, overwrite: bool) -> Result<Target> {
+        let (root, rest) = self.place(path)?;
+        let name = rest
+            .file_name()
+            .map(PathBuf::from)
+            .ok_or_else(|| Error::usage(format!("`{path}` names no file")))?;
+        let folder = match rest.parent().filter(|it| !it.as_os_str().is_empty()) {
+            Some(parent) => {
+                let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+                self.at(&root, parent, flags, path)?
+            }
+            None => root,
+        };
+        let there = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
+        match there {
+            Ok(about) if !rustix::fs::FileType::from_raw_mode(about.st_mode).is_file() => {
+                return Err(Error::usage(format!("`{path}` is there and no plain file")));
+            }
+            Ok(_) if !overwrite => return Err(exists(path)),
+            _ => {}
+        }
+        let part = PathBuf::from(format!(".{}.{}.part", name.display(), std::process::id()));
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        let file = rustix::fs::openat(&folder, &part, flags, mode)
+            .map_err(|error| unreadable(path, &error.into()))?;
+        let (file, shown) = (File::from(file), path.to_owned());
+        Ok(Target { file, folder, name, part, overwrite, shown, done: false })
+    }
+
+    /// The folder that a path is opened from, and the rest of it.
+    fn place(&self, path: &str) -> Result<(OwnedFd, PathBuf)> {
+        let wanted = Path::new(path);
+        let (from, rest) = match &self.roots {
+            None => (Path::new("."), wanted.to_path_buf()),
+            Some(roots) => {
+                let inside = |root: &PathBuf| {
+                    let rest = match wanted.is_absolute() {
+                        true => wanted.strip_prefix(root).ok()?,
+                        false => wanted,
+                    };
+                    Some((root.clone(), rest.to_path_buf()))
+                };
+                let Some((root, rest)) = roots.iter().find_map(inside) else {
+                    return Err(outside(path));
+                };
+                return Ok((self.root(&root)?, rest));
+            }
+        };
+        Ok((self.root(from)?, rest))
+    }
+
+    fn root(&self, path: &Path) -> Result<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::openat(CWD, path, flags, Mode::empty())
+            .map_err(|error| unreadable(&path.display().to_string(), &error.into()))
+    }
+
+    fn at(&self, folder: &OwnedFd, rest: &Path, flags: OFlags, shown: &str) -> Result<OwnedFd> {
+        let opened = match &self.roots {
+            None => rustix::fs::openat(folder, rest, flags, Mode::empty()),
+            Some(_) => {
+                let inside = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+                rustix::fs::openat2(folder, rest, flags, Mode::empty(), inside)
+            }
+        };
+        opened.map_err(|error| match error {
+            Errno::XDEV => outside(shown),
+            Errno::NOSYS => Error::new(
+                Kind::Unsupported,
+                "this system's kernel is too old to keep files below FILES_ROOT",
+            )
+            .hint("Linux 5.6 or later is needed"),
+            error => unreadable(shown, &error.into()),
+        })
+    }
+}
+
+fn outside(path: &str) -> Error {
+    Error::new(Kind::Denied, format!("`{path}` is not below a folder that may be used"))
+        .hint("FILES_ROOT names those folders")
+}
+
+fn exists(path: &str) -> Error {
+    Error::new(Kind::Conflict, format!("`{path}` is there already"))
+        .hint("Choose another name, or pass overwrite=true")
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Error {
+    let kind = match error.kind() {
+        io::ErrorKind::NotFound => Kind::NotFound,
+        io::ErrorKind::PermissionDenied => Kind::Denied,
+        _ => Kind::Usage,
+    };
+    Error::new(kind, format!("`{path}` cannot be opened: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("jv-files-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(folder.join("in/sub")).unwrap();
+        std::fs::write(folder.join("secret"), "s").unwrap();
+        std::fs::write(folder.join("in/plain"), "text").unwrap();
+        std::os::unix::fs::symlink("../secret", folder.join("in/out")).unwrap();
+        std::os::unix::fs::symlink("plain", folder.join("in/same")).unwrap();
+        folder
+    }
+
+    #[test]
+    fn nothing_leads_out_of_the_folders() {
+        let folder = folder("out");
+        let files = Files::below(vec![folder.join("in")]);
+        let path = |name: &str| folder.join(name).display().to_string();
+        assert_eq!(files.open(&path("in/plain")).unwrap().size, 4);
+        assert_eq!(files.open("same").unwrap().size, 4);
+        for bad in ["secret", "in/out", "in/../secret", "in/sub/../../secret"] {
+            assert_eq!(files.open(&path(bad)).err().unwrap().kind(), Kind::Denied, "{bad}");
+        }
+        for bad in ["../new", "../in/../new", "/etc/new"] {
+            assert_eq!(files.create(bad, true).err().unwrap().kind(), Kind::Denied, "{bad}");
+        }
+        assert_eq!(files.open(&path("in/sub")).err().unwrap().kind(), Kind::Usage);
+        assert_eq!(Files::below(Vec::new()).open("x").err().unwrap().kind(), Kind::Denied);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_written_whole_or_not_at_all() {
+        let folder = folder("whole");
+        let files = Files::anywhere();
+        let path = folder.join("in/new").display().to_string();
+        let mut target = files.create(&path, false).unwrap();
+        target.write_all(b"half").unwrap();
+        assert!(!Path::new(&path).exists());
+        drop(target);
+        let mut target = files.create(&path, false).unwrap();
+        target.write_all(b"whole").unwrap();
+        target.commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"whole");
+        assert_eq!(files.create(&path, false).err().unwrap().kind(), Kind::Conflict);
+        files.create(&path, true).unwrap().commit().unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"");
+        // Another was faster: nothing is lost.
+        let late = files.create(&format!("{path}2"), false).unwrap();
+        std::fs::write(format!("{path}2"), "theirs").unwrap();
+        assert_eq!(late.commit().err().unwrap().kind(), Kind::Conflict);
+        assert_eq!(std::fs::read_dir(folder.join("in")).unwrap().count(), 6);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

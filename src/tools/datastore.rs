@@ -1,0 +1,5 @@
+//! Files on datastores.
+
+use crate::tools::Tool;
+
+pub static TOOLS: &[Tool] = &[];

@@ -1,0 +1,5 @@
+//! Maintenance mode, reboot and shutdown of ESXi hosts.
+
+use crate::tools::Tool;
+
+pub static TOOLS: &[Tool] = &[];

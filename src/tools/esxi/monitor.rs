@@ -1,0 +1,5 @@
+//! Counters, tasks, events and alarms.
+
+use crate::tools::Tool;
+
+pub static TOOLS: &[Tool] = &[];

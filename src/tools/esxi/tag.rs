@@ -1,0 +1,5 @@
+//! Tags of machines.
+
+use crate::tools::Tool;
+
+pub static TOOLS: &[Tool] = &[];

@@ -1,0 +1,5 @@
+//! Templates and machines made of them.
+
+use crate::tools::Tool;
+
+pub static TOOLS: &[Tool] = &[];
