@@ -82,6 +82,7 @@ struct Top {
 #[argh(subcommand)]
 enum Command {
     Tools(ToolsCommand),
+    Docs(DocsCommand),
     Call(CallCommand),
     Check(CheckCommand),
     Demo(DemoCommand),
@@ -101,6 +102,11 @@ struct ToolsCommand {
     #[argh(switch)]
     json: bool,
 }
+
+/// Print the reference of all tools and arguments, as Markdown.
+#[derive(FromArgs)]
+#[argh(subcommand, name = "docs")]
+struct DocsCommand {}
 
 /// Call a tool: jumpvisor call power_on name=web01
 #[derive(FromArgs)]
@@ -167,6 +173,9 @@ fn run(top: Top) -> Result<u8> {
     if top.version || matches!(top.command, Some(Command::Version(_))) {
         return print::line(&format!("jumpvisor {}", env!("CARGO_PKG_VERSION")));
     }
+    if let Some(Command::Docs(_)) = top.command {
+        return show::docs();
+    }
     let config = configuration(&top)?;
     let set = |name: &str| config.found.iter().any(|it| it.name == name && it.from != "default");
     // A person wants the answer, not the story of it.
@@ -200,7 +209,7 @@ fn run(top: Top) -> Result<u8> {
         Some(Command::Demo(_)) => stdio(&top, &config),
         #[cfg(feature = "demo")]
         Some(Command::Simulate(_)) => Ok(0),
-        Some(Command::Version(_)) => Ok(0),
+        Some(Command::Docs(_) | Command::Version(_)) => Ok(0),
         None if std::io::stdin().is_terminal() => {
             let help = Top::from_args(&["jumpvisor"], &["--help"]).err();
             Ok(print::early(&help.map(|it| it.output).unwrap_or_default(), true))

@@ -2,9 +2,10 @@
 
 use crate::cli::{ToolsCommand, print};
 use crate::error::Result;
-use crate::tools::args::{Arg, COMMON, Default, Kind};
+use crate::tools::args::{Arg, COMMON};
+use crate::tools::docs;
 use crate::tools::offer::{Offer, unknown_tool};
-use crate::tools::{Effect, Tool, find, schema};
+use crate::tools::{Tool, find, schema};
 
 /// Lists the tools, or shows one.
 pub fn tools(offer: &Offer, command: &ToolsCommand) -> Result<u8> {
@@ -25,7 +26,7 @@ pub fn tools(offer: &Offer, command: &ToolsCommand) -> Result<u8> {
                     tool.name.to_owned(),
                     family.to_owned(),
                     tool.level.word().to_owned(),
-                    effect(tool).to_owned(),
+                    docs::effect(tool).to_owned(),
                     first.to_owned(),
                 ]
             };
@@ -38,46 +39,23 @@ pub fn tools(offer: &Offer, command: &ToolsCommand) -> Result<u8> {
     }
 }
 
-fn effect(tool: &Tool) -> &'static str {
-    match tool.effect {
-        Effect::Reads => "reads",
-        Effect::Changes => "changes",
-        Effect::Destroys => "destroys",
-    }
+/// Prints the reference of all tools as Markdown.
+pub fn docs() -> Result<u8> {
+    print::line(docs::reference().trim_end())
 }
 
 fn one(tool: &Tool) -> String {
-    let row = |arg: &Arg| vec![arg.name.to_owned(), kind(arg), default(arg), arg.about.to_owned()];
+    let row = |arg: &Arg| {
+        vec![arg.name.to_owned(), docs::kind(arg), docs::default(arg), arg.about.to_owned()]
+    };
     let rows: Vec<Vec<String>> = tool.args.iter().chain(COMMON).map(row).collect();
     format!(
-        "{}: {}\n{}\nLevel {}, {}{}.\n\n{}",
+        "{}: {}\n{}\nLevel {}, {}.\n\n{}",
         tool.name,
         tool.title,
         tool.about,
         tool.level.word(),
-        effect(tool),
-        if tool.idempotent { ", may be repeated" } else { "" },
+        docs::effect(tool),
         print::table(&["argument", "type", "default", "meaning"], &rows)
     )
-}
-
-fn kind(arg: &Arg) -> String {
-    match arg.kind {
-        Kind::Choice(words) => words.join("|"),
-        Kind::Flag => "true|false".to_owned(),
-        Kind::Int { min, max } => format!("{min}..{max}"),
-        Kind::Object => "JSON".to_owned(),
-        Kind::Text => "text".to_owned(),
-        Kind::Texts => "list".to_owned(),
-    }
-}
-
-fn default(arg: &Arg) -> String {
-    match arg.default {
-        _ if arg.required => "required".to_owned(),
-        Default::Flag(flag) => flag.to_string(),
-        Default::Int(number) => number.to_string(),
-        Default::Text(text) if !text.is_empty() => text.to_owned(),
-        _ => "-".to_owned(),
-    }
 }

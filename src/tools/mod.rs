@@ -12,6 +12,7 @@ pub mod console;
 pub mod ctx;
 pub mod datastore;
 pub mod disk;
+pub mod docs;
 pub mod esxi;
 pub mod guest;
 pub mod nic;
