@@ -62,6 +62,7 @@ pub mod hv;
 pub mod logging;
 pub mod mcp;
 pub mod metrics;
+pub mod ova;
 #[cfg(feature = "demo")]
 pub mod sim;
 pub mod text;

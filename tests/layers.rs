@@ -23,6 +23,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("metrics", "text", ""),
     // ring: digests of certificates for pins.
     ("web", "error text", "flate2 ring rustls rustls_native_certs ureq webpki"),
+    // ring: digests of the files. roxmltree: the descriptor's tree.
+    ("ova", "error text web", "ring roxmltree"),
     // flate2: the schema is carried deflated.
     ("vim", "error text", "flate2"),
     ("hv", "error", ""),
@@ -57,6 +59,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "roxmltree",
         &[
+            "ova/ovf.rs",
             "text/split.rs", // its tests compare with a whole parse
             "text/xml.rs",
             "sim/elements.rs",
