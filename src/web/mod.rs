@@ -13,6 +13,7 @@ pub mod failure;
 pub mod no_proxy;
 pub mod provider;
 pub mod tls;
+mod upload;
 
 mod connect;
 mod inflate;
