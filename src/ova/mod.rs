@@ -8,3 +8,4 @@ pub mod header;
 pub mod manifest;
 pub mod ovf;
 pub mod tar;
+pub mod write;
