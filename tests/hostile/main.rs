@@ -170,6 +170,46 @@ fn json_from_clients() {
     feed(&documents, 4000, targets::json);
 }
 
+/// An archive with a descriptor, a manifest, and names that need headers of their own.
+fn archives() -> Vec<(String, Vec<u8>)> {
+    let ovf = "<Envelope xmlns:o='u'><References><File o:id='f' o:href='d.vmdk' o:size='9'/></References>\
+               <DiskSection><Disk o:diskId='d' o:fileRef='f' o:capacity='1' \
+               o:capacityAllocationUnits='byte * 2^30'/></DiskSection><VirtualSystem o:id='x'>\
+               <ProductSection o:class='c'><Property o:key='k' o:type='string' o:value='v'/>\
+               </ProductSection></VirtualSystem></Envelope>";
+    let mf = format!("SHA256(x.ovf)= {}\nSHA1(d (1).vmdk)= {}\n", "ab".repeat(32), "cd".repeat(20));
+    let file = |name: &str, kind: u8, data: &[u8]| {
+        let size = u64::try_from(data.len()).unwrap();
+        let mut block = jumpvisor::ova::write::header(name, size, 0).unwrap();
+        let sum: u32 = block.iter().map(|it| u32::from(*it)).sum::<u32>() + 8 * 32
+            - block[148..156].iter().map(|it| u32::from(*it)).sum::<u32>()
+            + u32::from(kind)
+            - u32::from(b'0');
+        block[156] = kind;
+        block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        let mut all = block.to_vec();
+        all.extend(data);
+        all.resize(all.len().next_multiple_of(512), 0);
+        all
+    };
+    let plain = [file("x.ovf", b'0', ovf.as_bytes()), file("x.mf", b'0', mf.as_bytes())].concat();
+    let gnu = [file("@", b'L', &[b'n'; 200]), plain.clone(), vec![0; 1024]].concat();
+    let pax = [file("@", b'x', b"15 path=long.x\n"), file("@", b'g', b""), plain.clone()].concat();
+    let odd = [plain.clone(), file("folder", b'5', b""), file("l", b'1', b"")].concat();
+    let all = [("plain", plain), ("gnu", gnu), ("pax", pax), ("odd", odd)];
+    let mut all: Vec<_> = all.into_iter().map(|(name, it)| (name.to_owned(), it)).collect();
+    all.push(("descriptor".to_owned(), ovf.as_bytes().to_vec()));
+    all.push(("manifest".to_owned(), mf.into_bytes()));
+    all
+}
+
+#[test]
+fn appliances_of_hostile_vendors() {
+    feed(&archives(), 4000, targets::archive);
+    feed(&archives(), 2000, targets::descriptor);
+    feed(&archives(), 2000, targets::manifest);
+}
+
 #[test]
 fn env_files() {
     let written = [

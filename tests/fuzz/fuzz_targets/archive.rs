@@ -1,0 +1,9 @@
+//! Archives, as they stream by.
+
+#![no_main]
+
+#[allow(dead_code)]
+#[path = "../../hostile/targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::archive(bytes));
