@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Stream};
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::text::base64;
 use crate::web::codec::Framing;
 use crate::web::codec::body::Decoder;
