@@ -37,8 +37,11 @@ const NEWEST: &str = "9.1.1.0";
 /// must fail only with one model or version, that stands first.
 const CALLS: &str = "tests/requests/calls";
 
-/// Machines of the own vCenter: two that run, one that is off, folder and datastore.
-const OWN_VCENTER: [&str; 5] = ["web01", "web02", "files01", "DC0/vm", "datastore1"];
+/// Machines of the own ESXi and vCenter: two that run, one that is off, folder and datastore.
+const OWN: [[&str; 5]; 2] = [
+    ["web01", "web02", "files01", "ha-datacenter/vm", "datastore1"],
+    ["web01", "web02", "files01", "DC0/vm", "datastore1"],
+];
 
 /// Requests that open a session or a view; both are made once and then kept.
 const SET_UP: &[&str] = &["RetrieveServiceContent", "Login", "Logout", "CreateContainerView"];
@@ -72,6 +75,12 @@ fn calls() -> Vec<(bool, Vec<String>)> {
     files.into_iter().map(read).collect()
 }
 
+/// A line with its marks replaced.
+fn named(line: &str, names: [&str; 5]) -> String {
+    let marks = ["{a}", "{b}", "{off}", "{dc}", "{ds}"];
+    marks.iter().zip(names).fold(line.to_owned(), |line, (mark, name)| line.replace(mark, name))
+}
+
 fn drive(schema: &Schema, model: &'static str, claimed: &'static str) -> Found {
     let mut found = Found::default();
     for (public, lines) in calls() {
@@ -84,11 +93,8 @@ fn drive(schema: &Schema, model: &'static str, claimed: &'static str) -> Found {
             };
             drive_file(schema, model, claimed, driven, names, &lines, &mut found);
         } else {
-            let names = match model {
-                "esx" => ["web01", "web02", "files01", "ha-datacenter/vm", "datastore1"],
-                _ => OWN_VCENTER,
-            };
-            let driven = simulator::own(model == "vpx", claimed);
+            let names = OWN[usize::from(model == "vpx")];
+            let driven = simulator::own(model == "vpx", claimed, None);
             drive_file(schema, model, claimed, driven, names, &lines, &mut found);
         }
     }
@@ -105,10 +111,7 @@ fn drive_file(
     found: &mut Found,
 ) {
     for line in lines {
-        let mut line = line.clone();
-        for (mark, name) in ["{a}", "{b}", "{off}", "{dc}", "{ds}"].iter().zip(names) {
-            line = line.replace(mark, name);
-        }
+        let line = named(line, names);
         let (call, refusal) = line.split_once(" !").unwrap_or((&line, "never "));
         let (place, said) = refusal.split_once(' ').unwrap();
         let refusal = Some(said).filter(|_| ["", model, claimed].contains(&place));
@@ -232,6 +235,63 @@ fn every_request_suits_the_newest_version_in_no_more_round_trips() {
         agreed.keys().filter(|it| !now.contains_key(*it)).map(|it| format!("{it} is gone")),
     );
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+/// What a small and a large inventory are.
+const SIZES: [u32; 2] = [20, 1_200];
+
+/// Tools whose calls name what plain machines do not have; what they read of the inventory is read
+/// by the way that others are judged by here.
+const NOT_PLAIN: &[&str] = &[];
+
+/// The round trips of every call of the own files that succeeds, against so many plain machines;
+/// pages are not counted.
+fn trips(vcenter: bool, machines: u32) -> BTreeMap<String, usize> {
+    let mut trips = BTreeMap::new();
+    for (_, lines) in calls().into_iter().filter(|(public, _)| !public) {
+        let (gate, ear) = simulator::own(vcenter, NEWEST, Some(machines));
+        let names = ["vm00001", "vm00002", "vm00003", OWN[usize::from(vcenter)][3], "datastore1"];
+        for line in lines.iter().filter(|it| !it.starts_with("? ")) {
+            let call = named(line.split_once(" !").map_or(line.as_str(), |(call, _)| call), names);
+            let (name, args) = call.split_once(' ').unwrap();
+            let done = ask(&gate, name, args).is_ok();
+            let heard = ear.take();
+            let counted = heard.iter().map(|it| method(&it.body)).filter(|it| {
+                !SET_UP.contains(&it.as_str()) && it != "ContinueRetrievePropertiesEx"
+            });
+            if done {
+                trips.insert(call, counted.count());
+            }
+        }
+        gate.fleet.close();
+    }
+    trips
+}
+
+#[test]
+fn no_tool_asks_more_often_where_there_is_more() {
+    let mut grown = Vec::new();
+    let mut judged = BTreeSet::new();
+    for vcenter in [false, true] {
+        let [few, many] = SIZES.map(|it| trips(vcenter, it));
+        for (call, count) in &few {
+            let Some(more) = many.get(call) else { continue };
+            judged.insert(call.split(' ').next().unwrap().to_owned());
+            if more > count {
+                grown.push(format!("{call}: {count} requests, then {more}"));
+            }
+        }
+    }
+    assert!(grown.is_empty(), "\n{}\n", grown.join("\n"));
+    let driven = calls().into_iter().filter(|(public, _)| !public).flat_map(|(_, lines)| lines);
+    let driven: BTreeSet<String> = driven
+        .filter_map(|line| line.trim_start_matches("? ").split(' ').next().map(str::to_owned))
+        .collect();
+    let left: Vec<&String> = driven
+        .iter()
+        .filter(|it| !judged.contains(*it) && !NOT_PLAIN.contains(&it.as_str()))
+        .collect();
+    assert!(left.is_empty(), "no call of these succeeds with plain machines: {left:?}");
 }
 
 #[test]

@@ -71,10 +71,12 @@ impl Simulator {
     }
 }
 
-/// The simulated server of the program itself, as an ESXi host or a vCenter of this version.
-pub fn own(vcenter: bool, version: &'static str) -> (Gate, Arc<Ear>) {
+/// The simulated server of the program itself, as an ESXi host or a vCenter of this version, with
+/// the machines of the demo or so many plain ones.
+pub fn own(vcenter: bool, version: &'static str, machines: Option<u32>) -> (Gate, Arc<Ear>) {
     let settings = jumpvisor::sim::Settings {
         vcenter,
+        machines,
         version: Some(version.to_owned()),
         clock: Some("2026-01-15T08:00:00Z".to_owned()),
         ..jumpvisor::sim::Settings::default()
