@@ -5,9 +5,9 @@
 
 use crate::error::Result;
 use crate::hv::call::Call;
+use crate::hv::mac::Mac;
 use crate::hv::model::Nic;
 use crate::hv::prepared::Prepared;
-use crate::text::mac::Mac;
 
 /// What a guest takes the card for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@ pub mod crc;
 pub mod explain;
 pub mod glob;
 pub mod json;
-pub mod mac;
 pub mod nearest;
 pub mod order;
 pub mod percent;

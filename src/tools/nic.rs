@@ -4,9 +4,9 @@
 
 use crate::change;
 use crate::error::Result;
+use crate::hv::mac::Mac;
 use crate::hv::model::Nic;
 use crate::hv::nics::NicModel;
-use crate::text::mac::Mac;
 use crate::tools::args::{Arg, Args, Default};
 use crate::tools::ctx::Ctx;
 use crate::tools::plan;

@@ -147,21 +147,20 @@ impl<'a> Hardware<'a> {
         let start = device.flag("connectable.startConnected") == Some(true);
         let word = if connected { "connected" } else { "disconnected" };
         let (on, vm) = (self.is_on(), &self.at.name);
-        let mut steps = Vec::new();
-        if on && now != connected {
-            steps.push(format!("{name} is {word} now"));
-        }
-        if start != connected {
-            steps.push(format!("{name} is {word} when `{vm}` is powered on"));
-        }
-        if steps.is_empty() {
+        let when = match (on && now != connected, start != connected) {
+            (true, true) => format!("now and when `{vm}` is powered on"),
+            (true, false) => "now".to_owned(),
+            (false, _) => format!("when `{vm}` is powered on"),
+        };
+        let mut steps = vec![format!("{name} is {word} {when}")];
+        if start == connected && (now == connected || !on) {
             return Prepared::already(match on {
                 true => format!("{name} is already {word}, also at power-on"),
                 false => format!("{name} is already {word} at power-on; `{vm}` is off"),
             });
         }
         if !on {
-            steps.push(format!("`{vm}` is off: nothing is {word} before that"));
+            steps.push(format!("`{vm}` is off, so nothing changes now"));
         }
         let mut device = device.clone();
         // All of it: of what is left out here a host would take the default.

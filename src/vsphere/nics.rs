@@ -6,10 +6,10 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
+use crate::hv::mac::Mac;
 use crate::hv::model::Nic;
 use crate::hv::nics::{NicModel, Nics};
 use crate::hv::prepared::Prepared;
-use crate::text::mac::Mac;
 use crate::vim::value::Object;
 use crate::vsphere::devices::{connectable, label, of_kind};
 use crate::vsphere::hardware::Hardware;
@@ -232,14 +232,14 @@ fn same(one: &Object, other: &Object) -> bool {
 fn outside(mac: Mac) -> Option<&'static str> {
     match mac.bytes() {
         [0x00, 0x50, 0x56, 0x00..=0x3f, ..] => None,
-        // Unverified: which of these a host refuses when it is told, and which at power-on.
+        // Unverified: which of these hosts refuse when they are told, and which at power-on.
         [0x00, 0x50, 0x56, ..] | [0x00, 0x0c, 0x29, ..] | [0x00, 0x05, 0x69, ..] => Some(
             "VMware's own addresses beside 00:50:56:00:00:00 to 00:50:56:3f:ff:ff are given out \
              by hosts and vCenter, which may refuse this one now or at power-on",
         ),
         _ => Some(
             "It is not of VMware's range for manual addresses, 00:50:56:00:00:00 to \
-             00:50:56:3f:ff:ff; the host takes it, but does not look whether others have it",
+             00:50:56:3f:ff:ff; hosts take it, but do not look whether others have it",
         ),
     }
 }

@@ -101,6 +101,7 @@ pub fn setup<'a>(
     };
     let line = Line::to(new.protocol, &new.target, port);
     draft.must_pass(&line)?;
+    let state = device.as_ref().filter(|_| !off).map(|it| diagnosis(it, true));
     match device {
         None => {
             if of_kind(draft.hardware.devices(), PORT).count() >= MOST {
@@ -152,7 +153,7 @@ pub fn setup<'a>(
     draft.settle(call, key, Some(&line))?;
     if draft.steps.is_empty() {
         let dial = draft.dial(&line).map_or(String::new(), |it| format!("; dial {it}"));
-        let notes = draft.notes.iter().map(|it| format!("; {it}"));
+        let notes = state.iter().chain(&draft.notes).map(|it| format!("; {it}"));
         let said = format!("already {}{dial}{}", line.shown(), notes.collect::<String>());
         return Ok(Prepared::already(said));
     }

@@ -231,7 +231,7 @@ impl<'a> Draft<'a> {
                     Err(error) => {
                         let what = gate.shown();
                         done.retain(|it| !it.starts_with(&what));
-                        left.push(format!("left to do: open {what} ({})", error.sentence()));
+                        left.push(format!("left to do: open {what} ({error})"));
                         // Not ours to close one day.
                         let other = |it: &Mark| it.shown() != what;
                         leaves = leaves.map(|all| all.into_iter().filter(other).collect());
@@ -254,7 +254,7 @@ impl<'a> Draft<'a> {
                 if let Err(error) = gate.turn(it, call, false) {
                     let what = gate.shown();
                     done.retain(|it| !it.starts_with(&what));
-                    left.push(format!("left to do: close {what} ({})", error.sentence()));
+                    left.push(format!("left to do: close {what} ({error})"));
                 }
             }
             if let Some(key) = opens {

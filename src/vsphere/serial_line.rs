@@ -11,8 +11,9 @@ use crate::vsphere::devices::label;
 pub const PORT: &str = "VirtualSerialPort";
 const BACKING: &str = "VirtualSerialPortURIBackingInfo";
 
-/// The rule sets of a host's firewall for direct lines and for those to a concentrator.
+/// The rule set of a host's firewall for direct lines.
 pub const DIRECT: &str = "remoteSerialPort";
+/// The one for lines to a concentrator.
 pub const CONCENTRATOR: &str = "vSPC";
 
 /// Where a line is to lead.
@@ -376,5 +377,38 @@ mod tests {
             assert_eq!(Line::to("telnet", &target, 2005), line);
             assert_eq!(Line::of(&Object::new(PORT).with("backing", line.backing())), Some(line));
         }
+    }
+
+    #[test]
+    fn a_port_says_what_is_wrong_with_it() {
+        let port = |line: Object, status: &str, connected: bool| {
+            let way = Object::new("VirtualDeviceConnectInfo")
+                .with("startConnected", true)
+                .with("connected", connected)
+                .with("status", status);
+            Object::new(PORT).with("backing", line).with("connectable", way)
+        };
+        let listens = || line("telnet://:2001", true, None).backing();
+        let dials = || line("telnet://h:1", false, None).backing();
+        let file = Object::new("VirtualSerialPortFileBackingInfo").with("fileName", "[ds] a/b.log");
+        for (device, on, said) in [
+            (port(listens(), "ok", true), true, "the host listens"),
+            (port(dials(), "ok", true), true, "it works"),
+            (port(listens(), "unrecoverableError", true), true, "taken by another VM"),
+            (port(dials(), "unrecoverableError", true), true, "given up"),
+            (port(dials(), "recoverableError", true), true, "goes on trying"),
+            (port(dials(), "untried", true), true, "not tried"),
+            (port(dials(), "ok", false), true, "connect_serial_port"),
+            (port(listens(), "untried", false), false, "opens at power-on"),
+            (port(Line::cleared().backing(), "untried", false), false, "leads nowhere"),
+            (port(file.clone(), "ok", true), true, "it works"),
+        ] {
+            let told = diagnosis(&device, on);
+            assert!(told.contains(said), "{told}");
+        }
+        let device = port(file, "ok", true);
+        assert_eq!(behind(&device), ("file", Some("[ds] a/b.log")));
+        assert_eq!(shown(&device), "file `[ds] a/b.log`");
+        assert_eq!(Line::of(&device), None);
     }
 }

@@ -76,7 +76,9 @@ const DIRECTION: Arg =
         .or(Default::Text("server"));
 const YIELD: Arg =
     Arg::flag("yield_on_poll", "spare the CPU when the guest polls").or(Default::Flag(true));
-const VIA: Arg = Arg::choice("via", "", &["direct", "concentrator"]).or(Default::Text("direct"));
+const VIA: Arg =
+    Arg::choice("via", "concentrator: lines go to the one at `proxy`", &["direct", "concentrator"])
+        .or(Default::Text("direct"));
 const ADDRESS: Arg = Arg::text("address", "host:port that a client dials");
 const PROXY: Arg = Arg::text("proxy", "the concentrator, such as telnet://10.0.0.5:13370");
 const CONNECTED: Arg = Arg::flag("connected", "").or(Default::Flag(true));
