@@ -86,7 +86,7 @@ pub fn setup<'a>(
     wanted: &str,
     new: &NewLine<'_>,
 ) -> Result<Prepared<'a>> {
-    let mut draft = Draft::read(it, call, wanted)?;
+    let mut draft = Draft::read(it, call, wanted, true)?;
     let hardware = &draft.hardware;
     let (name, off) = (hardware.at.name.clone(), hardware.is_off());
     let device = match new.label {
@@ -219,7 +219,7 @@ pub fn clear<'a>(
     wanted: &str,
     port: Option<&str>,
 ) -> Result<Prepared<'a>> {
-    let mut draft = Draft::read(it, call, wanted)?;
+    let mut draft = Draft::read(it, call, wanted, false)?;
     let mut device = must_have(&draft.hardware, port)?.clone();
     let what = label(&device).to_owned();
     let flag = |path: &str| device.flag(path) == Some(true);
@@ -250,7 +250,7 @@ pub fn take_away<'a>(
     wanted: &str,
     port: Option<&str>,
 ) -> Result<Prepared<'a>> {
-    let mut draft = Draft::read(it, call, wanted)?;
+    let mut draft = Draft::read(it, call, wanted, false)?;
     let device = chosen(&draft.hardware, port)?.cloned();
     if let Some(device) = device {
         draft.hardware.must_be_off("lose a serial port")?;

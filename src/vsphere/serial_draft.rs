@@ -43,16 +43,18 @@ pub struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub fn read(it: &'a Vsphere, call: &Call, wanted: &str) -> Result<Draft<'a>> {
+    /// Reads the machine; its host too where `host` is to be changed or was changed for it.
+    pub fn read(it: &'a Vsphere, call: &Call, wanted: &str, host: bool) -> Result<Draft<'a>> {
         let hardware = Hardware::read(it, call, wanted, &[EXTRA])?;
         hardware.must_be_changeable()?;
-        let host = hardware.row.reference("runtime.host");
+        let marks = Mark::all(hardware.row.items(EXTRA));
+        let needed = host || !marks.is_empty();
+        let host = hardware.row.reference("runtime.host").filter(|_| needed);
         let station = host.map(|at| Station::read(it, call, at)).transpose()?.flatten();
         let neighbours = match &station {
             Some(station) => station.neighbours(it, call, &hardware.at.id)?,
             None => Vec::new(),
         };
-        let marks = Mark::all(hardware.row.items(EXTRA));
         Ok(Draft {
             it,
             hardware,

@@ -3,7 +3,7 @@
 //! Pure. Surprising: a port that was cleared still has a network backing, one that dials port 0 of
 //! its own host; and through a concentrator the address is only a word for that one to interpret.
 
-use crate::error::{Error, Result, quoted};
+use crate::error::{Error, Result};
 use crate::vim::value::Object;
 use crate::vsphere::devices::label;
 
@@ -76,7 +76,8 @@ impl Words<'_> {
 /// `host:port`, or `host` and the port beside it; an IPv6 address stands in brackets.
 fn endpoint(text: &str, beside: Option<i64>) -> Result<(String, i64)> {
     let wrong = || {
-        Error::usage(format!("`{}` is no address to dial", quoted(text)))
+        // Not repeated here: what stands before an `@` may be a password.
+        Error::usage("`address` is no host and port to dial")
             .hint("Write it as 10.0.0.5:2001, name:2001 or [fd00::5]:2001")
     };
     let word = text.trim();
@@ -114,7 +115,7 @@ fn endpoint(text: &str, beside: Option<i64>) -> Result<(String, i64)> {
 /// A concentrator's address: telnet, plain or over TLS, perhaps with options behind a `#`.
 fn proxy_uri(text: &str) -> Result<String> {
     let wrong = || {
-        Error::usage(format!("`{}` is no address of a concentrator", quoted(text)))
+        Error::usage("`proxy` is no address of a concentrator")
             .hint("Write it as telnet://10.0.0.5:13370 or telnets://10.0.0.5:13370")
     };
     let word = text.trim();
