@@ -175,6 +175,7 @@ const DEFAULT_FAMILIES: &[&str] = &["vm", "power", "snapshot", "console", "ova",
 const SELF_EXPLAINING: &[&str] = &[
     "annotation",
     "boot_from_iso",
+    "connected",
     "cpu",
     "cpu_hot_add",
     "description",
@@ -188,10 +189,13 @@ const SELF_EXPLAINING: &[&str] = &[
     "nested_virtualization",
     "new_description",
     "new_name",
+    "nic_type",
     "offset",
     "power_on",
+    "protocol",
     "remove_children",
     "snapshot_name",
+    "start_connected",
 ];
 
 /// Bytes of `tools/list`; every byte costs each conversation.

@@ -188,7 +188,7 @@ pub static FAMILIES: &[Family] = &[
 
 /// Names that scripts of earlier servers use; answered, never listed.
 pub static OLDER_NAMES: &[(&str, &str)] =
-    &[("power_off_vm", "power_off"), ("power_on_vm", "power_on")];
+    &[("get_nic_info", "list_nics"), ("power_off_vm", "power_off"), ("power_on_vm", "power_on")];
 
 /// Every tool with its family, in the order of listing.
 pub fn all() -> impl Iterator<Item = (&'static Family, &'static Tool)> {

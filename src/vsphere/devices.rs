@@ -83,14 +83,28 @@ pub fn nics(
         let mac = it.text("macAddress").map(str::to_owned);
         Nic {
             label: label(it).to_owned(),
+            key: it.int("key").unwrap_or(0),
             model: it.kind().trim_start_matches("Virtual").to_lowercase(),
             ip_addresses: mac.as_deref().map(&addresses).unwrap_or_default(),
             mac_address: mac,
+            address_type: it.text("addressType").map(str::to_owned),
             network: network(it),
+            network_kind: it.object("backing").and_then(network_kind),
             connected: it.flag("connectable.connected").unwrap_or(false),
+            start_connected: it.flag("connectable.startConnected").unwrap_or(false),
         }
     };
     of_kind(devices, "VirtualEthernetCard").map(nic).collect()
+}
+
+/// The sort of network that a card's backing names.
+fn network_kind(backing: &Object) -> Option<&'static str> {
+    match backing {
+        it if it.get("port").is_some() => Some("distributed"),
+        it if it.get("opaqueNetworkId").is_some() => Some("opaque"),
+        it if it.is("VirtualDeviceDeviceBackingInfo") => Some("standard"),
+        _ => None,
+    }
 }
 
 /// Removable drives and what is in them.

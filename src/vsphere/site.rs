@@ -197,10 +197,15 @@ impl Site {
         let name = |row: &Row| unescaped(row.text("name").unwrap_or_default());
         let names: Vec<String> = usable.iter().map(|row| name(row)).collect();
         let chosen = match wanted.or(configured) {
-            Some(word) => usable
-                .iter()
-                .find(|row| name(row) == word || row.at.id == word)
-                .ok_or_else(|| missing("network", word, &names))?,
+            Some(word) => {
+                let meant = |row: &&&Row| name(row) == word || row.at.id == word;
+                let hits: Vec<&&Row> = usable.iter().filter(meant).collect();
+                match hits[..] {
+                    [one] => one,
+                    [] => return Err(missing("network", word, &names)),
+                    _ => return Err(ambiguous_network(word, &hits)),
+                }
+            }
             None => usable
                 .iter()
                 .find(|row| name(row) == "VM Network")
@@ -236,6 +241,14 @@ impl Site {
             .with("portgroupKey", key);
         Ok(Object::new("VirtualEthernetCardDistributedVirtualPortBackingInfo").with("port", port))
     }
+}
+
+/// A port group of a host and one of a distributed switch may have the same name.
+fn ambiguous_network(word: &str, hits: &[&&Row]) -> Error {
+    let ids: Vec<String> =
+        hits.iter().take(20).map(|it| format!("`{}` ({})", it.at.id, it.at.kind)).collect();
+    Error::new(Kind::Conflict, format!("`{word}` means more than one network"))
+        .hint(format!("Pass the id of one: {}", ids.join(", ")))
 }
 
 /// Port groups of physical cards are marked by a tag; `config.uplink` came later (7.0).

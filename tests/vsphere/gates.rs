@@ -15,7 +15,7 @@ use jumpvisor::vim::value::{Object, Ref};
 use crate::rig::{gate, has, host, reading, tool};
 use crate::scripted::Peer;
 use crate::scripted::methods::READS;
-use crate::scripted::world::question;
+use crate::scripted::world::{plugged, question};
 
 #[track_caller]
 fn nothing_was_written(peer: &Peer, by: &str) {
@@ -39,6 +39,12 @@ fn words(name: &str) -> &'static [&'static str] {
         "set_boot_order" => &["name=db01", "order=cdrom,disk,network"],
         "shutdown_guest" | "reboot_guest" | "standby_guest" | "reset_vm" | "suspend_vm"
         | "power_off" => &["name=web01"],
+        "add_nic" => &["vm_name=db01", "network=VM Network"],
+        "remove_nic" => &["vm_name=db01", "nic_label=4000"],
+        "connect_nic" => &["vm_name=db01", "nic_label=4000", "connected=true"],
+        "change_nic_network" => &["vm_name=db01", "nic_label=4000", "new_network=VM Network"],
+        "set_nic_mac" => &["vm_name=db01", "nic_label=4000", "mac_address=00:50:56:01:02:03"],
+        "setup_serial_port" => &["name=db01", "port=2005"],
         _ => &["name=db01"],
     }
 }
@@ -50,6 +56,9 @@ fn a_dry_run_of_every_changing_tool_writes_nothing() {
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));
+        }
+        if row.name.contains("_nic") || row.name.ends_with("_serial_port") {
+            peer.change(|state| state.vm("2").set("config.hardware.device", plugged()));
         }
         let gate = gate(&peer);
         let with_dry: Vec<&str> = words(row.name).iter().copied().chain(["dry_run=true"]).collect();
