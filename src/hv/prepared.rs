@@ -41,6 +41,15 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The same change; once it is done, `more` gets what was done and says it better.
+    pub fn then(
+        self,
+        more: impl FnOnce(&Call, Vec<String>) -> Vec<String> + Send + 'a,
+    ) -> Prepared<'a> {
+        let deed = self.deed;
+        Prepared { deed: Box::new(move |call| Ok(more(call, deed(call)?))), ..self }
+    }
+
     /// Does it.
     pub fn run(self, call: &Call) -> Result<Vec<String>> {
         (self.deed)(call)

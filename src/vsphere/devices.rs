@@ -57,6 +57,15 @@ pub fn disk_bytes(disk: &Object) -> i64 {
         .unwrap_or(0)
 }
 
+/// Bytes as a person reads them: `20 GB`, `1.5 GB`.
+pub fn gigabytes(bytes: i64) -> String {
+    let tenths = (bytes >> 20).saturating_mul(10) >> 10;
+    match bytes % (1 << 30) {
+        0 => format!("{} GB", bytes >> 30),
+        _ => format!("{}.{} GB", tenths / 10, tenths % 10),
+    }
+}
+
 /// The disks as a person sees them.
 pub fn disks(devices: &[Value]) -> Vec<Disk> {
     let disk = |it: &Object| Disk {
