@@ -188,10 +188,14 @@ const SELF_EXPLAINING: &[&str] = &[
     "nested_virtualization",
     "new_description",
     "new_name",
+    "new_vm_name",
     "offset",
     "power_on",
     "remove_children",
+    "size_gb",
     "snapshot_name",
+    "target_datastore",
+    "thin_provisioned",
 ];
 
 /// Bytes of `tools/list`; every byte costs each conversation.

@@ -36,8 +36,9 @@ impl Disks for Vsphere {
         let store = new.datastore.as_deref().or(home(&hardware)).ok_or_else(|| {
             Error::usage("the datastore of the VM is not known").hint("Pass `datastore`")
         })?;
-        let near = Near::stores(self, call)?;
-        let store = near.store(store, hardware.row.reference("runtime.host"), Use::Write)?;
+        let host = hardware.row.reference("runtime.host");
+        let near = Near::stores(self, call, host)?;
+        let store = near.store(store, host, Use::Write)?;
         let bytes = new.size_gb << 30;
         let room = room(&name(store), free(store), bytes, new.thin)?;
         let how = if new.thin { "thin" } else { "thick" };
@@ -177,8 +178,9 @@ impl Disks for Vsphere {
             }
         }
         let on = device.text("backing.fileName").and_then(store_of).unwrap_or_default();
-        let near = Near::stores(self, call)?;
-        let store = near.store(on, hardware.row.reference("runtime.host"), Use::Write)?;
+        let host = hardware.row.reference("runtime.host");
+        let near = Near::stores(self, call, host)?;
+        let store = near.store(on, host, Use::Write)?;
         let thin = device.flag("backing.thinProvisioned") != Some(false);
         let room = room(&name(store), free(store), new - old, thin)?;
         let steps = vec![
@@ -292,5 +294,44 @@ fn room(store: &str, free: i64, bytes: i64, thin: bool) -> Result<String> {
             Err(Error::new(Kind::Conflict, said)
                 .hint("Use another datastore or a thin disk, or make room"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thick_disk_must_fit_and_a_thin_one_is_warned_of() {
+        let gb = |count: i64| count << 30;
+        assert_eq!(room("ds", gb(5), gb(5), false).unwrap(), "5 GB free");
+        assert_eq!(room("ds", gb(5), gb(6), true).unwrap(), "5 GB free, so it cannot be filled");
+        let said = room("ds", gb(5), gb(6), false).unwrap_err().sentence();
+        assert_eq!(said, "`ds` has 5 GB free, too little for 6 GB of a thick disk");
+    }
+
+    #[test]
+    fn a_folder_is_told_without_its_datastore() {
+        assert_eq!(folder("[a b] web 1/x.vmdk"), Some("web 1"));
+        assert_eq!(folder("[a] x/y/z.vmdk"), Some("x/y"));
+        assert_eq!((folder("[a] x.vmdk"), folder("no file")), (None, None));
+    }
+
+    #[test]
+    fn the_format_and_what_lies_below_are_told() {
+        let flat = || Object::new("VirtualDiskFlatVer2BackingInfo");
+        let told = |backing: Object| {
+            let device = Object::new("VirtualDisk").with("key", 2000).with("backing", backing);
+            let disk = disks(&[device.clone().into()]).remove(0);
+            let it = detail(&[], &device, disk);
+            format!("{} {} {}", it.id, it.format, it.parents)
+        };
+        assert_eq!(told(flat().with("thinProvisioned", true)), "2000 thin 0");
+        let parent = flat().with("parent", flat().with("parent", flat()));
+        assert_eq!(told(parent.with("eagerlyScrub", true)), "2000 thick, zeroed 2");
+        assert_eq!(
+            told(Object::new("VirtualDiskRawDiskMappingVer1BackingInfo")),
+            "2000 raw device 0"
+        );
     }
 }

@@ -123,10 +123,11 @@ pub fn eject<'a>(it: &'a Vsphere, call: &Call, machine: &str) -> Result<Prepared
         return Ok(Prepared::already(format!("no drive holds an ISO ({inside})")));
     }
     hardware.must_be_changeable()?;
+    let done = steps.clone();
     if hardware.is_on() {
         steps.push("a guest that has locked its drive is asked about first".to_owned());
     }
-    Ok(hardware.change(steps, changes))
+    Ok(hardware.change(steps, changes).then(|_, _| done))
 }
 
 fn find(

@@ -35,6 +35,7 @@ static TABLE: &[Row] = &[
         "Free resources on the host, or ask for less",
     ),
     Row("InvalidArgument", Kind::Remote, ""),
+    Row("InvalidDatastore", Kind::NotFound, "Check the datastore and the path on it"),
     Row(
         "InvalidGuestLogin",
         Kind::Denied,
@@ -45,7 +46,6 @@ static TABLE: &[Row] = &[
         Kind::Denied,
         "Correct the user or the password in the configuration; it is not tried again, because hosts lock accounts",
     ),
-    Row("InvalidDatastore", Kind::NotFound, "Check the datastore and the path on it"),
     Row("InvalidName", Kind::Usage, ""),
     Row(
         "InvalidPowerState",

@@ -53,7 +53,7 @@ pub fn find(
         Error::usage("the datastore of the ISO is not named")
             .hint("Pass it beside the path, or as in [datastore1] iso/install.iso")
     })?;
-    let near = Near::stores(it, call)?;
+    let near = Near::stores(it, call, host)?;
     let store = near.store(on, host, Use::Read)?;
     let on = name(store);
     let path = format!("[{on}] {file}");

@@ -1,8 +1,8 @@
-//! What a machine that exists can reach or move to: datastores, hosts and pools, out of one query.
+//! What a machine that exists can reach or move to: datastores, hosts and pools.
 //!
 //! Unlike `site`, which chooses places for new machines, this starts from the host that a machine
-//! is on. Surprising: a datastore of the cluster need not be mounted on every host of it, and the
-//! same name may stand for another datastore in another datacenter.
+//! is on. Surprising: a datastore of the cluster need not be mounted on every host of it, or may be
+//! mounted to be read only, and the same name may stand for another one in another datacenter.
 
 use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::Call;
@@ -12,7 +12,6 @@ use crate::vsphere::site::missing;
 use crate::vsphere::tree::{Tree, unescaped};
 use crate::vsphere::{Vsphere, props, tree};
 
-const STORES: &[&str] = &["Datastore"];
 const ALL: &[&str] =
     &["Datastore", "HostSystem", "ComputeResource", "ResourcePool", "Folder", "Datacenter"];
 
@@ -31,7 +30,13 @@ const SELECTS: &[Select<'static>] = &[
     },
     Select {
         kind: "HostSystem",
-        paths: &["name", "parent", "runtime.connectionState", "runtime.inMaintenanceMode"],
+        paths: &[
+            "name",
+            "parent",
+            "datastore",
+            "runtime.connectionState",
+            "runtime.inMaintenanceMode",
+        ],
     },
     Select { kind: "ComputeResource", paths: &["name", "parent", "resourcePool"] },
     Select { kind: "ResourcePool", paths: &["name", "parent", "owner"] },
@@ -53,24 +58,30 @@ pub enum Use {
 }
 
 impl Near {
-    /// Datastores only.
-    pub fn stores(it: &Vsphere, call: &Call) -> Result<Near> {
-        Near::read(it, call, STORES, &SELECTS[..1])
+    /// The datastores of a host only, in two small requests; those of all where it is not known or
+    /// the account may not see it.
+    pub fn stores(it: &Vsphere, call: &Call, host: Option<&Ref>) -> Result<Near> {
+        let Some(host) = host else { return Near::all(it, call) };
+        let row = match props::one(&it.session, call, host, "HostSystem", &["name", "datastore"]) {
+            Err(error) if matches!(error.kind(), Kind::Denied | Kind::NotFound) => {
+                return Near::all(it, call);
+            }
+            row => row?,
+        };
+        let objects: Vec<Ref> =
+            row.items("datastore").iter().filter_map(Value::as_reference).cloned().collect();
+        if objects.is_empty() {
+            return Near::all(it, call);
+        }
+        let mut rows = props::of(&it.session, call, &objects, &SELECTS[..1])?;
+        rows.push(row);
+        Ok(Near { tree: Tree::default(), rows })
     }
 
-    /// Everything.
+    /// Everything, in one query.
     pub fn all(it: &Vsphere, call: &Call) -> Result<Near> {
-        Near::read(it, call, ALL, SELECTS)
-    }
-
-    fn read(
-        it: &Vsphere,
-        call: &Call,
-        kinds: &'static [&'static str],
-        selects: &[Select<'_>],
-    ) -> Result<Near> {
         let (mut tree, mut rows) = (Tree::default(), Vec::new());
-        props::all(&it.session, call, kinds, selects, |row| {
+        props::all(&it.session, call, ALL, SELECTS, |row| {
             tree.add(&row);
             rows.push(row);
         })?;
@@ -87,13 +98,30 @@ impl Near {
 
     /// The datastore of this name or id that the host can use.
     pub fn store(&self, wanted: &str, host: Option<&Ref>, to: Use) -> Result<&Row> {
-        let fit = |row: &&Row| host.is_none_or(|host| sees(row, host, to)) && usable(row);
+        let fit = |row: &&Row| host.is_none_or(|host| self.sees(row, host, to)) && usable(row);
         self.pick("datastore", wanted, self.of("Datastore").filter(fit).collect())
     }
 
     /// Whether the host can use this datastore.
     pub fn reaches(&self, host: &Ref, store: &Ref) -> bool {
-        self.row(store).is_none_or(|row| sees(row, host, Use::Write))
+        self.row(store).is_none_or(|row| self.sees(row, host, Use::Write))
+    }
+
+    /// Mounted on this host, and to be written to where that is asked; true where it cannot be
+    /// read.
+    fn sees(&self, store: &Row, host: &Ref, to: Use) -> bool {
+        let listed = self.row(host).map_or(&[][..], |row| row.items("datastore"));
+        let is = |it: &Value| it.as_reference().is_some_and(|it| it.id == store.at.id);
+        if !listed.is_empty() && !listed.iter().any(is) {
+            return false;
+        }
+        let here = |it: &&Object| it.reference("key").is_some_and(|key| key.id == host.id);
+        let mounts = store.items("host").iter().filter_map(Value::as_object);
+        mounts.filter(here).filter_map(|it| it.object("mountInfo")).all(|info| {
+            info.flag("accessible") != Some(false)
+                && info.flag("mounted") != Some(false)
+                && (to == Use::Read || info.text("accessMode") != Some("readOnly"))
+        })
     }
 
     /// A host that can take a machine of the datacenter that `from` is in.
@@ -190,17 +218,4 @@ pub fn free(store: &Row) -> i64 {
 fn usable(store: &Row) -> bool {
     store.flag("summary.accessible") != Some(false)
         && matches!(store.text("summary.maintenanceMode"), None | Some("normal"))
-}
-
-/// Mounted on this host, and to be written to where that is asked; true where the mounts cannot
-/// be read.
-fn sees(store: &Row, host: &Ref, to: Use) -> bool {
-    let mounts = store.items("host");
-    let here = |it: &&Object| it.reference("key").is_some_and(|key| key.id == host.id);
-    let Some(mount) = mounts.iter().filter_map(Value::as_object).find(here) else {
-        return mounts.is_empty();
-    };
-    let info = |field: &str| mount.get("mountInfo").and_then(|it| it.flag(field)) != Some(false);
-    let writable = mount.text("mountInfo.accessMode") != Some("readOnly");
-    info("accessible") && info("mounted") && (to == Use::Read || writable)
 }

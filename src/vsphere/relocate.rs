@@ -1,8 +1,8 @@
 //! Moving machines with vCenter: to another host, to another datastore, or one disk of them.
 //!
 //! All three are one request, `RelocateVM_Task`. What it would refuse after minutes is checked
-//! first: whether the host sees the datastores, and whether there is room. Surprising: a disk that
-//! is named neither moves nor stays by itself, it follows the datastore of the whole machine.
+//! first: whether the host sees the datastores, and whether there is room. Surprising: where one
+//! disk is named, all are, since it is nowhere said what becomes of the others.
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
@@ -20,6 +20,9 @@ use crate::vsphere::{Vsphere, task};
 
 /// Read beside what every change of hardware reads.
 const PATHS: &[&str] = &["storage.perDatastoreUsage"];
+
+/// The backing of a disk that can be thin or thick.
+const FLAT: &str = "VirtualDiskFlatVer2BackingInfo";
 
 const INSTEAD: &str = "Ask the vCenter that manages it, or power the VM off and copy it (clone_vm)";
 
@@ -45,10 +48,10 @@ impl Vsphere {
         let host = host.map(|host| it.near.host(host, now.as_ref())).transpose()?;
         let host = host.map(|row| row.at.clone());
         if let Some(host) = host.as_ref().filter(|host| now.as_ref() != Some(*host)) {
-            it.to_host(host, store.is_none())?;
+            it.send_to_host(host, store.is_none())?;
         }
         if let Some(store) = store {
-            it.to_store(store, host.as_ref().or(now.as_ref()), None)?;
+            it.send_to_store(store, host.as_ref().or(now.as_ref()), None)?;
         }
         it.prepared(self)
     }
@@ -63,7 +66,7 @@ impl Vsphere {
     ) -> Result<Prepared<'a>> {
         let mut it = Move::read(self, call, wanted)?;
         let host = it.host().cloned();
-        it.to_store(store, host.as_ref(), thin)?;
+        it.send_to_store(store, host.as_ref(), thin)?;
         it.prepared(self)
     }
 
@@ -93,9 +96,15 @@ impl Vsphere {
             now.unwrap_or("nowhere"),
             gigabytes(free(store))
         );
-        let locator = locator(device, &store.at);
+        let key = device.int("key");
+        let place = |disk: &Object| match disk.int("key") == key {
+            true => Some(locator(disk, &store.at)),
+            false => Some(locator(disk, disk.reference("backing.datastore")?)),
+        };
+        let all =
+            of_kind(it.hardware.devices(), "VirtualDisk").filter_map(place).collect::<Vec<_>>();
         it.steps.push(step);
-        it.spec.set("disk", vec![locator]);
+        it.spec.set("disk", all);
         it.prepared(self)
     }
 }
@@ -118,7 +127,7 @@ impl<'a> Move<'a> {
         at.and_then(|at| self.near.row(at)).map_or("an unknown host".to_owned(), name)
     }
 
-    fn to_host(&mut self, host: &Ref, keeps_files: bool) -> Result<()> {
+    fn send_to_host(&mut self, host: &Ref, keeps_files: bool) -> Result<()> {
         self.must_see(host, keeps_files)?;
         let (from, to) = (self.shown(self.host()), self.shown(Some(host)));
         let vm = &self.hardware.at.name;
@@ -141,30 +150,35 @@ impl<'a> Move<'a> {
     /// Refuses a host that cannot reach the files that stay, or an image in a drive.
     fn must_see(&self, host: &Ref, keeps_files: bool) -> Result<()> {
         let devices = self.hardware.devices();
-        let disks = of_kind(devices, "VirtualDisk").filter(|_| keeps_files);
-        for device in disks.chain(of_kind(devices, "VirtualCdrom")) {
-            let file = device.text("backing.fileName").unwrap_or_default();
-            let Some(store) = store_of(file) else { continue };
-            let is_image = device.is("VirtualCdrom");
-            let here = self.near.store(store, self.host(), Use::Read);
-            let sees = here.is_ok_and(|row| self.near.reaches(host, &row.at));
-            if sees || (is_image && device.flag("connectable.connected") != Some(true)) {
-                continue;
-            }
-            let said = format!(
-                "host `{}` cannot reach `{store}`, where {} has {file}",
-                self.shown(Some(host)),
-                label(device)
-            );
-            return Err(Error::new(Kind::Conflict, said).hint(match is_image {
-                true => "Take the ISO out first (detach_iso)",
-                false => "Pass target_datastore too, one that both hosts or the new one can reach",
-            }));
+        let file = |it: &Object| it.text("backing.fileName").map(str::to_owned);
+        let (mut stay, mut images) = (Vec::new(), Vec::new());
+        if keeps_files {
+            stay.extend(self.hardware.row.string("summary.config.vmPathName"));
+            stay.extend(of_kind(devices, "VirtualDisk").filter_map(file));
         }
-        Ok(())
+        let connected = |it: &&Object| it.flag("connectable.connected") == Some(true);
+        images.extend(of_kind(devices, "VirtualCdrom").filter(connected).filter_map(file));
+        let away = |file: &&String| {
+            store_of(file).is_some_and(|store| {
+                let here = self.near.store(store, self.host(), Use::Read);
+                !here.is_ok_and(|row| self.near.reaches(host, &row.at))
+            })
+        };
+        let (file, hint) = match (stay.iter().find(away), images.iter().find(away)) {
+            (Some(file), _) => (file, "Pass target_datastore too, one that the new host can reach"),
+            (None, Some(image)) => (image, "Take the ISO out first (detach_iso)"),
+            (None, None) => return Ok(()),
+        };
+        let said = format!("host `{}` cannot reach {file}", self.shown(Some(host)));
+        Err(Error::new(Kind::Conflict, said).hint(hint))
     }
 
-    fn to_store(&mut self, wanted: &str, host: Option<&Ref>, thin: Option<bool>) -> Result<()> {
+    fn send_to_store(
+        &mut self,
+        wanted: &str,
+        host: Option<&Ref>,
+        thin: Option<bool>,
+    ) -> Result<()> {
         let store = self.near.store(wanted, host, Use::Write)?;
         let then = name(store);
         let devices = self.hardware.devices();
@@ -190,7 +204,19 @@ impl<'a> Move<'a> {
                 .hint("Delete them first, or leave thin_provision out"));
         }
         let needed = match thin {
-            Some(false) => of_kind(devices, "VirtualDisk").map(disk_bytes).sum(),
+            Some(false) => {
+                let there = |it: &Object| {
+                    it.text("backing.fileName").and_then(store_of) == Some(then.as_str())
+                };
+                let is_other =
+                    |it: &Object| other.iter().any(|other| other.int("key") == it.int("key"));
+                // What is thick and there already takes nothing more, nor does a raw device.
+                let takes = |it: &&Object| {
+                    let flat = it.object("backing").is_some_and(|it| it.is(FLAT));
+                    flat && (!there(it) || is_other(it))
+                };
+                of_kind(devices, "VirtualDisk").filter(takes).map(disk_bytes).sum()
+            }
             _ => self.held_elsewhere(&store.at),
         };
         must_fit(store, needed)?;
@@ -203,18 +229,23 @@ impl<'a> Move<'a> {
             gigabytes(needed),
             gigabytes(free(store))
         )];
-        let locators: Vec<Object> = other
-            .iter()
-            .map(|disk| {
-                steps.push(format!("{} becomes {kind}", label(disk)));
-                // Unverified: that an empty name lets the server choose the file.
-                let backing = Object::new("VirtualDiskFlatVer2BackingInfo")
-                    .with("fileName", "")
-                    .with("diskMode", disk.text("backing.diskMode").unwrap_or("persistent"))
-                    .with("thinProvisioned", thin == Some(true));
-                locator(disk, &store.at).with("diskBackingInfo", backing)
-            })
-            .collect();
+        steps.extend(other.iter().map(|disk| format!("{} becomes {kind}", label(disk))));
+        let place = |disk: &Object| {
+            let place = locator(disk, &store.at);
+            if !other.iter().any(|it| it.int("key") == disk.int("key")) {
+                return place;
+            }
+            // Unverified: that an empty name lets the server choose the file.
+            let backing = Object::new(FLAT)
+                .with("fileName", "")
+                .with("diskMode", disk.text("backing.diskMode").unwrap_or("persistent"))
+                .with("thinProvisioned", thin == Some(true));
+            place.with("diskBackingInfo", backing)
+        };
+        let locators: Vec<Object> = match other.is_empty() {
+            true => Vec::new(),
+            false => of_kind(devices, "VirtualDisk").map(place).collect(),
+        };
         let at = store.at.clone();
         self.spec.set("datastore", at);
         if !locators.is_empty() {
@@ -247,11 +278,12 @@ impl<'a> Move<'a> {
                 files.unwrap_or("unknown")
             )));
         }
+        let done = steps.clone();
         steps.push(match hardware.power() {
             PowerState::On => format!("`{}` runs on meanwhile", at.name),
             state => format!("`{}` is {} and stays so", at.name, state.word()),
         });
-        let (seen, done) = (hardware.seen(), steps.clone());
+        let seen = hardware.seen();
         Ok(Prepared::new(steps, seen, move |call| {
             let vm = reference(&at);
             let args = Object::args().with("spec", spec);
@@ -267,7 +299,7 @@ impl<'a> Move<'a> {
 fn of_other_format(devices: &[Value], thin: bool) -> Vec<&Object> {
     let is_other = |disk: &&Object| {
         let backing = disk.object("backing");
-        backing.is_some_and(|it| it.is("VirtualDiskFlatVer2BackingInfo"))
+        backing.is_some_and(|it| it.is(FLAT))
             && (disk.flag("backing.thinProvisioned") == Some(true)) != thin
     };
     of_kind(devices, "VirtualDisk").filter(is_other).collect()
@@ -290,4 +322,29 @@ fn must_fit(store: &Row, bytes: i64) -> Result<()> {
         gigabytes(bytes)
     );
     Err(Error::new(Kind::Conflict, said).hint("Use another datastore, or make room"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_disks_of_the_other_format_change_theirs() {
+        let disk = |key: i64, kind: &'static str, thin: bool| -> Value {
+            let mut backing = Object::new(kind);
+            if kind == FLAT {
+                backing.set("thinProvisioned", thin);
+            }
+            Object::new("VirtualDisk").with("key", key).with("backing", backing).into()
+        };
+        let all = [
+            disk(1, FLAT, true),
+            disk(2, FLAT, false),
+            disk(3, "VirtualDiskRawDiskMappingVer1BackingInfo", false),
+        ];
+        let keys = |thin: bool| -> Vec<Option<i64>> {
+            of_other_format(&all, thin).iter().map(|it| it.int("key")).collect()
+        };
+        assert_eq!((keys(true), keys(false)), (vec![Some(2)], vec![Some(1)]));
+    }
 }
