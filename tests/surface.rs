@@ -189,13 +189,17 @@ const SELF_EXPLAINING: &[&str] = &[
     "nested_virtualization",
     "new_description",
     "new_name",
+    "new_vm_name",
     "nic_type",
     "offset",
     "power_on",
     "protocol",
     "remove_children",
+    "size_gb",
     "snapshot_name",
     "start_connected",
+    "target_datastore",
+    "thin_provisioned",
 ];
 
 /// Bytes of `tools/list`; every byte costs each conversation.

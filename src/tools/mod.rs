@@ -187,8 +187,13 @@ pub static FAMILIES: &[Family] = &[
 ];
 
 /// Names that scripts of earlier servers use; answered, never listed.
-pub static OLDER_NAMES: &[(&str, &str)] =
-    &[("get_nic_info", "list_nics"), ("power_off_vm", "power_off"), ("power_on_vm", "power_on")];
+pub static OLDER_NAMES: &[(&str, &str)] = &[
+    ("get_disk_info", "list_disks"),
+    ("get_nic_info", "list_nics"),
+    ("power_off_vm", "power_off"),
+    ("power_on_vm", "power_on"),
+    ("resize_disk", "extend_disk"),
+];
 
 /// Every tool with its family, in the order of listing.
 pub fn all() -> impl Iterator<Item = (&'static Family, &'static Tool)> {

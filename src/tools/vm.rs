@@ -186,7 +186,8 @@ fn detailed(it: &MachineDetail) -> Record {
     record
 }
 
-fn disk(disk: &Disk) -> Record {
+/// A disk as every answer shows it.
+pub fn disk(disk: &Disk) -> Record {
     Record::new()
         .text("label", &disk.label)
         .value("size_gb", gigabytes(disk.size_bytes))

@@ -16,6 +16,12 @@ struct Row(&'static str, Kind, &'static str);
 static TABLE: &[Row] = &[
     Row("AlreadyExists", Kind::Conflict, "Choose another name, or use the one that is there"),
     Row("ConcurrentAccess", Kind::Busy, "Somebody else changed it meanwhile; try again"),
+    Row(
+        "CustomizationFault",
+        Kind::Conflict,
+        "Look at the customization specification and at the template's guest system and VMware Tools",
+    ),
+    Row("DeviceHotPlugNotSupported", Kind::Conflict, "Power the VM off first"),
     Row("DuplicateName", Kind::Conflict, "Choose another name"),
     Row("FileAlreadyExists", Kind::Conflict, "Choose another name, or remove the file first"),
     Row("FileLocked", Kind::Busy, "Another VM or task uses the file; try again when it is done"),
@@ -29,6 +35,7 @@ static TABLE: &[Row] = &[
         "Free resources on the host, or ask for less",
     ),
     Row("InvalidArgument", Kind::Remote, ""),
+    Row("InvalidDatastore", Kind::NotFound, "Check the datastore and the path on it"),
     Row(
         "InvalidGuestLogin",
         Kind::Denied,
@@ -53,6 +60,11 @@ static TABLE: &[Row] = &[
         Kind::Unsupported,
         "This server does not know the operation; it may be too old for it, or need vCenter",
     ),
+    Row(
+        "MigrationFault",
+        Kind::Conflict,
+        "Something holds the VM where it is, such as a device or a network of its host",
+    ),
     Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
     Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
     Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
@@ -67,6 +79,7 @@ static TABLE: &[Row] = &[
     ),
     Row("TaskInProgress", Kind::Busy, "Another task holds it; try again when that is done"),
     Row("Timedout", Kind::Busy, "The server gave up waiting; try again"),
+    Row("TooManyDevices", Kind::Conflict, "Remove one first"),
     Row(
         "ToolsUnavailable",
         Kind::Conflict,

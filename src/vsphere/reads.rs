@@ -15,11 +15,13 @@ static READS: &[&str] = &[
     "DestroyPropertyCollector",
     "DestroyPropertyFilter",
     "DestroyView",
+    "GetCustomizationSpec",
     "HasPrivilegeOnEntities",
     "Login",
     "Logout",
     "RetrievePropertiesEx",
     "RetrieveServiceContent",
+    "SearchDatastore_Task",
     "WaitForUpdatesEx",
 ];
 

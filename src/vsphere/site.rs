@@ -263,7 +263,8 @@ pub fn duplicate(name: &str, id: &str) -> Error {
         .hint("Choose another name")
 }
 
-fn missing(what: &str, wanted: &str, names: &[String]) -> Error {
+/// The error for a name that nothing usable has.
+pub fn missing(what: &str, wanted: &str, names: &[String]) -> Error {
     let shown: Vec<&str> = names.iter().take(30).map(String::as_str).collect();
     let wanted = crate::error::quoted(wanted);
     let error = Error::new(Kind::NotFound, format!("no usable {what} `{wanted}`"));

@@ -72,7 +72,10 @@ fn wait(
             Err(Error::new(Kind::Conflict, format!("{method}: somebody cancelled the task"))
                 .fault("RequestCanceled"))
         }
-        Err(error) if error.kind() == Kind::Network => Err(lost(method, &error)),
+        // A fault of this kind is how the task ended: the server has lost a host, not we the server.
+        Err(error) if error.kind() == Kind::Network && error.fault_name().is_none() => {
+            Err(lost(method, &error))
+        }
         result => result,
     }
 }
