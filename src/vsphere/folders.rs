@@ -132,7 +132,8 @@ impl Vsphere {
         self.must_be_empty(call, &at, &path)?;
         let step = format!("the empty folder `{path}` ({}) is deleted", at.id);
         Ok(Prepared::new(vec![step], at.id.clone(), move |call| {
-            // Somebody may have put a machine into it meanwhile.
+            // Somebody may have put a machine into it meanwhile. Unverified: that a real vCenter
+            // wants no more for this method than the right to delete the folder.
             self.must_be_empty(call, &at, &path)?;
             let (method, none) = ("UnregisterAndDestroy_Task", Object::args());
             task::run(&self.session, call, &at, method, &none, None, "deleting the folder")?;
@@ -219,4 +220,75 @@ pub fn new_name(what: &str, name: &str) -> Result<String> {
         return Err(Error::usage(said).hint("Each of `/`, `\\` and `%` counts as three"));
     }
     Ok(name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two datacenters in a folder of the root, each with `vm/prod`, the second with `vm/a%2fb` too.
+    fn rows() -> (Tree, Vec<Row>) {
+        type At<'a> = (&'static str, &'a str);
+        let row = |kind: &'static str, id: &str, name: &str, (above, parent): At<'_>| {
+            let mut values = vec![("name", Value::from(name))];
+            values.push(("parent", Value::from(Ref::new(above, parent))));
+            if kind == "Datacenter" {
+                values.push(("vmFolder", Ref::new("Folder", format!("{id}-vm")).into()));
+            }
+            Row::made(kind, id, &values)
+        };
+        let mut rows = vec![row("Folder", "f0", "EU", ("Folder", "root"))];
+        for (id, name) in [("d1", "DC1"), ("d2", "DC2")] {
+            let (vm, host) = (format!("{id}-vm"), format!("{id}-host"));
+            rows.push(row("Datacenter", id, name, ("Folder", "f0")));
+            rows.push(row("Folder", &vm, "vm", ("Datacenter", id)));
+            rows.push(row("Folder", &host, "host", ("Datacenter", id)));
+            rows.push(row("Folder", &format!("{id}-prod"), "prod", ("Folder", &vm)));
+            rows.push(row("Folder", &format!("{id}-racks"), "racks", ("Folder", &host)));
+        }
+        rows.push(row("Folder", "odd", "a%2fb", ("Folder", "d2-vm")));
+        // What lies in a loop, or below nothing that was read, is no folder of machines.
+        rows.push(row("Folder", "loop", "loop", ("Folder", "loop")));
+        rows.push(row("Folder", "lost", "lost", ("Folder", "nowhere")));
+        let mut tree = Tree::default();
+        rows.iter().for_each(|row| tree.add(row));
+        (tree, rows)
+    }
+
+    #[test]
+    fn a_word_means_one_folder_of_machines_near_or_anywhere() {
+        let (tree, rows) = rows();
+        let home = Ref::new("Folder", "d2-vm");
+        let meant = |home: Option<&Ref>, wanted: &str| {
+            let all = candidates(&tree, &rows, home);
+            pick(&all, wanted).map(|it| it.row.at.id.clone())
+        };
+        for (wanted, id) in [
+            ("EU/DC1/vm/prod", "d1-prod"),
+            ("/EU/DC1/vm/", "d1-vm"),
+            ("EU/DC2", "d2-vm"),
+            ("a/b", "odd"),
+            ("a%2fb", "odd"),
+            ("d1-prod", "d1-prod"),
+            ("path:EU/DC2/vm/a%2fb", "odd"),
+        ] {
+            assert_eq!(meant(None, wanted).unwrap(), id, "{wanted}");
+        }
+        assert_eq!(meant(Some(&home), "prod").unwrap(), "d2-prod");
+        assert_eq!(meant(Some(&home), "EU/DC1/vm/prod").unwrap(), "d1-prod");
+        let error = meant(None, "prod").unwrap_err();
+        assert!(error.to_string().contains("`moid:d2-prod` (EU/DC2/vm/prod)"), "{error}");
+        for wanted in ["racks", "EU", "host", "EU/DC1/host", "loop", "lost", "moid:prod", ""] {
+            assert_eq!(meant(None, wanted).unwrap_err().kind(), Kind::NotFound, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn names_are_bounded_as_they_are_kept() {
+        assert_eq!(new_name("folder", " a/b ").unwrap(), "a/b");
+        assert!(new_name("folder", &"x".repeat(80)).is_ok());
+        for name in ["", "  ", "a\nb", &"x".repeat(81), &"/".repeat(27)] {
+            assert_eq!(new_name("folder", name).unwrap_err().kind(), Kind::Usage, "{name}");
+        }
+    }
 }

@@ -173,7 +173,7 @@ impl Session {
                 Err(error) if matches!(error.kind(), Kind::Denied | Kind::Busy) => {
                     return Err(error.during("login to the REST interface"));
                 }
-                // What lies at `/api` of an older server answers in its own way.
+                // What lies at `/api` of an older server answers in its own way. Unverified: in which.
                 Err(error) => last = Some(error),
             }
         }
