@@ -167,6 +167,9 @@ pub static FAMILIES: &[Family] = &[
         default: false,
         shelves: &[
             esxi::inventory::TOOLS,
+            esxi::cluster::TOOLS,
+            esxi::folder::TOOLS,
+            esxi::pool::TOOLS,
             esxi::template::TOOLS,
             esxi::tag::TOOLS,
             esxi::move_vm::TOOLS,

@@ -72,6 +72,13 @@ impl Wire {
         }
     }
 
+    /// Sends any other request; whatever status comes back is the caller's to judge.
+    pub fn send(&self, request: &Request) -> Result<Response> {
+        self.counts.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.sent.fetch_add(request.body.len() as u64, Ordering::Relaxed);
+        Ok(self.counted(self.exchange.exchange(request)?))
+    }
+
     fn counted(&self, mut response: Response) -> Response {
         let (body, counts) = (response.body, self.counts.clone());
         response.body = Box::new(Counted { body, counts });

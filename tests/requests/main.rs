@@ -2,8 +2,9 @@
 //! and the number of round trips that each tool takes.
 //!
 //! Each tool is driven through the gate against the public simulator, as an ESXi host and as a
-//! vCenter. A tool without a line in [`CALLS`] fails; so does one that takes more round trips than
-//! `tests/golden/round_trips.txt` says (`UPDATE=1 cargo test --test requests` rewrites it).
+//! vCenter. Requests over REST are counted and not judged. A tool without a line in [`CALLS`] fails;
+//! so does one that takes more round trips than `tests/golden/round_trips.txt` says
+//! (`UPDATE=1 cargo test --test requests` rewrites it).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
@@ -154,6 +155,10 @@ fn ask(gate: &Gate, name: &str, args: &str) -> Result<(), String> {
 fn hear(schema: &Schema, ear: &Ear, claimed: &str, place: &str, found: &mut Found) -> usize {
     let mut count = 0;
     for heard in ear.take() {
+        if heard.action.starts_with('/') {
+            count += usize::from(!heard.action.ends_with("/session"));
+            continue;
+        }
         if heard.action != format!("\"urn:vim25/{claimed}\"") {
             found.wrong.push(format!("{place}: SOAPAction is {}", heard.action));
         }

@@ -150,7 +150,7 @@ const QUESTION: &str = "<propSet><name>runtime.question</name>\
     <choiceInfo><label>I copied it</label><summary/><key>2</key></choiceInfo>\
     </choice></val></propSet>";
 
-/// One SOAP request.
+/// One request: of SOAP with its body, of REST its path alone.
 pub struct Heard {
     pub action: String,
     pub body: String,
@@ -186,7 +186,10 @@ impl Exchange for Ear {
             );
             return Ok(answered(answer));
         }
-        if request.method == "POST" {
+        if request.path.starts_with("/api/") || request.path.starts_with("/rest/") {
+            let (action, body) = (request.path.clone(), String::new());
+            self.heard.lock().unwrap().push(Heard { action, body });
+        } else if request.method == "POST" {
             let action = request.headers.iter().find(|(name, _)| *name == "SOAPAction");
             let action = action.map(|(_, value)| value.clone()).unwrap_or_default();
             let body = String::from_utf8(request.body.to_vec()).unwrap();

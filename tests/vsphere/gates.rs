@@ -52,7 +52,9 @@ fn words(name: &str) -> &'static [&'static str] {
 #[test]
 fn a_dry_run_of_every_changing_tool_writes_nothing() {
     let mut tried = 0;
-    for (_, row) in tools::all().filter(|(_, row)| row.effect != Effect::Reads) {
+    let elsewhere = |name: &str| crate::vcenter::DRIVEN.iter().any(|it| it.0 == name);
+    let here = |row: &tools::Tool| row.effect != Effect::Reads && !elsewhere(row.name);
+    for (_, row) in tools::all().filter(|(_, row)| here(row)) {
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));

@@ -38,4 +38,6 @@ mod session;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
+mod vcenter;
+#[cfg(test)]
 mod versions;
