@@ -1,4 +1,4 @@
-//! RFC 3339 in UTC, from the system's clock.
+//! RFC 3339: in UTC from the system's clock, and back to seconds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,6 +19,34 @@ pub fn rfc3339(moment: SystemTime) -> String {
         rest % 60,
         since.subsec_micros()
     )
+}
+
+/// Seconds since 1970 of an RFC 3339 moment, fractions dropped; none for any other text.
+pub fn unix_seconds(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once('T')?;
+    let end = time.find(['Z', '+', '-'])?;
+    let (time, zone) = time.split_at(end);
+    let numbers = |text: &str, by: char| -> Option<Vec<i64>> {
+        let digits = |it: &str| it.len() <= 4 && it.bytes().all(|it| it.is_ascii_digit());
+        text.split(by).map(|it| digits(it).then(|| it.parse().ok())?).collect()
+    };
+    let [year, month, day] = numbers(date, '-')?[..] else { return None };
+    let [hour, minute, second] = numbers(time.split('.').next()?, ':')?[..] else { return None };
+    let ahead = match zone.as_bytes().first()? {
+        b'Z' => 0,
+        sign => {
+            let [hours, minutes] = numbers(&zone[1..], ':')?[..] else { return None };
+            (hours * 60 + minutes) * if *sign == b'-' { -60 } else { 60 }
+        }
+    };
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1 {
+        return None;
+    }
+    // Years begin in March, so that the day of a leap year is the last one.
+    let years = year - i64::from(month <= 2);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + day_of_year - 719_468;
+    Some(days * 86_400 + hour * 3600 + minute * 60 + second - ahead)
 }
 
 /// Days since 1970-01-01 to a date, by the 400-year cycle of the Gregorian calendar.
@@ -48,6 +76,14 @@ mod tests {
             (4_102_444_799, "2099-12-31T23:59:59.000000+00:00"),
         ] {
             assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+            assert_eq!(unix_seconds(text), i64::try_from(seconds).ok(), "{text}");
+        }
+        assert_eq!(unix_seconds("1970-01-01T02:00:00+01:30"), Some(1800));
+        assert_eq!(unix_seconds("1969-12-31T23:59:59Z"), Some(-1));
+        for odd in
+            ["", "T", "1970-01-01", "1970-13-01T00:00:00Z", "x-1-1T0:0:0Z", "1970-01-01T00:00Zä"]
+        {
+            assert_eq!(unix_seconds(odd), None, "{odd}");
         }
     }
 }

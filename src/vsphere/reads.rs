@@ -18,6 +18,8 @@ static READS: &[&str] = &[
     "HasPrivilegeOnEntities",
     "Login",
     "Logout",
+    "QueryAssignedLicenses",
+    "QueryDateTime",
     "RetrievePropertiesEx",
     "RetrieveServiceContent",
     "WaitForUpdatesEx",
