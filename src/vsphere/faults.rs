@@ -35,6 +35,11 @@ static TABLE: &[Row] = &[
         "These are the guest's own user and password, not ESXi's",
     ),
     Row(
+        "InvalidHostState",
+        Kind::Conflict,
+        "The host may be in maintenance mode, or not connected; list_hosts shows it",
+    ),
+    Row(
         "InvalidLogin",
         Kind::Denied,
         "Correct the user or the password in the configuration; it is not tried again, because hosts lock accounts",

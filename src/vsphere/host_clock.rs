@@ -113,11 +113,13 @@ pub fn configure<'a>(
     let policy = daemon.and_then(|it| it.text("policy")).unwrap_or("unknown").to_owned();
     let disabled = info.and_then(|it| it.flag("enabled")) == Some(false);
     let same = old == servers && !(start && disabled);
-    let (mut steps, mut calls) = (Vec::new(), Vec::new());
+    let (mut steps, mut done, mut calls) = (Vec::new(), Vec::new(), Vec::new());
     if !same {
         let none = "none".to_owned();
         let was = if old.is_empty() { none } else { old.join(", ") };
-        steps.push(format!("NTP servers of `{}`: {was} -> {}", host.name, servers.join(", ")));
+        let change = format!("{was} -> {}", servers.join(", "));
+        steps.push(format!("NTP servers of `{}`: {change}", host.name));
+        done.push(format!("NTP servers: {change}"));
         let ntp = Object::new("HostNtpConfig").with("server", texts(&servers));
         let mut config = Object::new("HostDateTimeConfig").with("ntpConfig", ntp);
         if start && disabled {
@@ -129,29 +131,31 @@ pub fn configure<'a>(
     }
     let id = || Object::args().with("id", DAEMON);
     if let (true, Some(services)) = (start, &services) {
-        let system = services.at.clone();
+        let system = &services.at;
         if policy != "on" {
             steps.push(format!(
-                "service `{DAEMON}`: policy {policy} -> on, so it starts with the host"
+                "service `{DAEMON}`: policy {policy} -> on, so that it starts with the host"
             ));
+            done.push(format!("{DAEMON}: policy {policy} -> on"));
             calls.push((system.clone(), "UpdateServicePolicy", id().with("policy", "on")));
         }
         match (running, same) {
             (true, true) => {}
             (true, false) => {
                 steps.push(format!("service `{DAEMON}` is restarted, so that it reads them"));
-                calls.push((system, "RestartService", id()));
+                done.push(format!("{DAEMON} restarted"));
+                calls.push((system.clone(), "RestartService", id()));
             }
             (false, _) => {
                 steps.push(format!("service `{DAEMON}` is started"));
-                calls.push((system, "StartService", id()));
+                done.push(format!("{DAEMON} started"));
+                calls.push((system.clone(), "StartService", id()));
             }
         }
     }
     if calls.is_empty() {
         return Ok((host.name, Prepared::already("already as asked")));
     }
-    let done = steps.clone();
     if !start {
         steps.push(match running {
             true => format!("service `{DAEMON}` goes on with the old ones until restart_service"),

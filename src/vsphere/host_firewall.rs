@@ -116,10 +116,11 @@ pub fn set<'a>(
     let ruleset = keyed(rulesets(&row), "rule set", wanted, "list_firewall_rules")?;
     let key = ruleset.text("key").unwrap_or_default().to_owned();
     let label = ruleset.text("label").unwrap_or(&key);
-    let shown = format!("rule set `{key}` ({label}) on `{}`", host.name);
+    let named = format!("rule set `{key}` ({label})");
+    let shown = format!("{named} on `{}`", host.name);
     if ruleset.flag("enabled") == Some(on) {
         let word = if on { "open" } else { "closed" };
-        return Ok((host.name, Prepared::already(format!("{shown} is {word} already"))));
+        return Ok((host.name, Prepared::already(format!("{named} is {word} already"))));
     }
     if !on && key == CARRIER {
         return Err(Error::new(Kind::Conflict, format!("{shown} carries this very connection"))
@@ -150,7 +151,7 @@ pub fn set<'a>(
         };
     let method = if on { "EnableRuleset" } else { "DisableRuleset" };
     let seen = format!("{} {key} {on}", host.at.id);
-    let done = format!("{shown} was {}", if on { "opened" } else { "closed" });
+    let done = format!("{named} {}", if on { "opened" } else { "closed" });
     let prepared = Prepared::new(vec![step], seen, move |call| {
         let args = Object::args().with("id", key.as_str());
         it.session.call(call, &system, method, &args)?;

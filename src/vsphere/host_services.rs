@@ -38,7 +38,7 @@ const LOSSES: &[(&str, &str)] = &[
     ("sfcbd-watchdog", "hardware monitoring by CIM"),
     ("snmpd", "monitoring by SNMP"),
     ("vmsyslogd", "what the host would log meanwhile"),
-    ("vpxa", "vCenter's connection to the host, which shows as not responding meanwhile"),
+    ("vpxa", "vCenter's connection to the host, which then shows as not responding"),
 ];
 
 /// Services that carry connections to the host itself.
@@ -96,7 +96,9 @@ struct Target {
     host: String,
     system: Ref,
     key: String,
-    /// `SSH (TSM-SSH) on esxi01`.
+    /// `TSM-SSH` with its label.
+    named: String,
+    /// The same with its host.
     shown: String,
     running: bool,
     policy: String,
@@ -119,6 +121,7 @@ fn target(it: &Vsphere, call: &Call, host: Option<&str>, wanted: &str) -> Result
         (service.flag("running") == Some(true), service.text("policy").unwrap_or("unknown"));
     Ok(Target {
         shown: format!("{named} on `{}`", host.name),
+        named,
         system: row.at.clone(),
         seen: format!("{} {key} {running} {policy}", host.at.id),
         running,
@@ -142,10 +145,10 @@ pub fn switch<'a>(
     let shown = target.shown.clone();
     match verb {
         Verb::Start if target.running => {
-            return Ok((target.host, Prepared::already(format!("{shown} runs already"))));
+            return Ok((target.host, Prepared::already(format!("{} runs already", target.named))));
         }
         Verb::Stop if !target.running => {
-            return Ok((target.host, Prepared::already(format!("{shown} does not run"))));
+            return Ok((target.host, Prepared::already(format!("{} does not run", target.named))));
         }
         Verb::Stop => may_stop(it, call, &target)?,
         _ => {}
@@ -179,16 +182,19 @@ pub fn switch<'a>(
         _ => {}
     }
     let loss = LOSSES.iter().find(|(key, _)| target.running && *key == target.key);
-    let losses = loss.map(|(_, loss)| (*loss).to_owned());
-    let (system, key, named) = (target.system, target.key, shown);
+    let losses = loss.map(|(_, loss)| match verb {
+        Verb::Restart => format!("for a moment: {loss}"),
+        _ => (*loss).to_owned(),
+    });
+    let (system, key, named) = (target.system, target.key, target.named);
     let prepared = Prepared::new(steps, target.seen, move |call| {
         let args = Object::args().with("id", key.as_str());
         match it.session.call(call, &system, method, &args) {
             // Somebody was faster; what was asked for holds.
             Err(error) if error.fault_name() == Some("InvalidState") => {
-                Ok(vec![format!("{named} was {done} by somebody else meanwhile")])
+                Ok(vec![format!("{named} {done} by somebody else meanwhile")])
             }
-            result => result.map(|_| vec![format!("{named} was {done}")]),
+            result => result.map(|_| vec![format!("{named} {done}")]),
         }
     });
     Ok((target.host, prepared.losing(losses.into_iter().collect())))
@@ -222,15 +228,17 @@ pub fn set_policy<'a>(
     let target = target(it, call, host, wanted)?;
     let shown = &target.shown;
     if target.policy == policy {
-        let said = format!("{shown} has the policy {policy} already ({})", meaning(policy));
+        let meaning = meaning(policy);
+        let said = format!("{} has the policy {policy} already ({meaning})", target.named);
         return Ok((target.host, Prepared::already(said)));
     }
     if target.required && policy == "off" {
         return Err(Error::new(Kind::Conflict, format!("{shown} is required by the host"))
             .hint("Leave its policy on"));
     }
-    let step = format!("{shown}: policy {} -> {policy} ({})", target.policy, meaning(policy));
-    let mut steps = vec![step.clone()];
+    let change = format!("policy {} -> {policy} ({})", target.policy, meaning(policy));
+    let mut steps = vec![format!("{shown}: {change}")];
+    let done = format!("{}: {change}", target.named);
     match (target.running, policy) {
         (true, "off") => steps.push("it goes on running until it is stopped".to_owned()),
         (false, "on") => {
@@ -242,7 +250,7 @@ pub fn set_policy<'a>(
     let prepared = Prepared::new(steps, target.seen, move |call| {
         let args = Object::args().with("id", key.as_str()).with("policy", policy);
         it.session.call(call, &system, "UpdateServicePolicy", &args)?;
-        Ok(vec![step])
+        Ok(vec![done])
     });
     Ok((target.host, prepared))
 }

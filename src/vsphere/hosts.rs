@@ -161,7 +161,9 @@ fn choose(hosts: Vec<HostAt>, wanted: &str) -> Result<HostAt> {
     }
     hits.pop().ok_or_else(|| {
         let error = Error::new(Kind::NotFound, format!("no host `{}`", quoted(word)));
-        match nearest(word, others.iter().map(|it| it.name.as_str())) {
+        let names_of = || others.iter().map(|it| it.name.as_str());
+        let domain = |it: &&str| it.strip_prefix(word).is_some_and(|rest| rest.starts_with('.'));
+        match names_of().find(domain).or(nearest(word, names_of())) {
             Some(near) => error.hint(format!("Did you mean `{near}`?")),
             None => error.hint(format!("There are: {}", names(&others))),
         }

@@ -106,8 +106,11 @@ impl Target {
     }
 }
 
-/// `2 running VMs: a, b`.
+/// `2 running VMs: a, b`; empty for none.
 fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
     let shown: Vec<&str> = names.iter().take(SHOWN).map(String::as_str).collect();
     let more = if names.len() > SHOWN { ", ..." } else { "" };
     format!("{}: {}{more}", counted(names.len(), "running VM"), shown.join(", "))
@@ -125,7 +128,7 @@ pub fn enter<'a>(
     let target = target(it, call, wanted)?;
     let name = target.name().to_owned();
     if target.maintenance {
-        let said = format!("`{name}` is in maintenance mode already");
+        let said = "in maintenance mode already";
         return Ok((name, Prepared::already(said)));
     }
     let (mover, vms) = (target.mover, target.vms());
@@ -167,10 +170,15 @@ pub fn enter<'a>(
             match error.fault_name() {
                 Some("Timedout") => Error::new(
                     Kind::Busy,
-                    format!("the host waited {seconds} seconds in vain; it had {stays}"),
+                    match stays.is_empty() {
+                        true => format!("the host waited {seconds} seconds in vain"),
+                        false => {
+                            format!("the host waited {seconds} seconds in vain; it had {stays}")
+                        }
+                    },
                 )
                 .fault("Timedout")
-                .hint("Stop or move these VMs, then try again; timeout_seconds waits longer"),
+                .hint("Stop or move what runs there, then try again; timeout_seconds waits longer"),
                 _ => error,
             }
         })?;
@@ -189,8 +197,7 @@ pub fn exit<'a>(
     let host = find(it, call, wanted, PATHS)?;
     let name = host.name.clone();
     if host.row.flag("runtime.inMaintenanceMode") == Some(false) {
-        let said = format!("`{name}` is not in maintenance mode");
-        return Ok((name, Prepared::already(said)));
+        return Ok((name, Prepared::already("not in maintenance mode, as asked")));
     }
     let step = format!("`{name}` leaves maintenance mode, and VMs may run on it again");
     let seen = format!("{} in maintenance", host.at.id);
@@ -255,7 +262,7 @@ pub fn restart<'a>(
         let args = Object::args().with("force", force);
         let (doing, done) = match down {
             true => ("shutting the host down", "shutdown begun"),
-            false => ("rebooting the host", "reboot begun; list_hosts shows when it is back"),
+            false => ("rebooting the host", "reboot begun; list_hosts tells when it is back"),
         };
         let result = task::run(&it.session, call, &host, method, &args, None, doing);
         match result {

@@ -67,7 +67,7 @@ impl Simulator {
             proxy: None,
             no_proxy: String::new(),
         };
-        gate(Box::new(Client::new(settings).unwrap()), PASSWORD, claimed)
+        gate(Box::new(Client::new(settings).unwrap()), PLAYED, PASSWORD, claimed)
     }
 }
 
@@ -80,12 +80,22 @@ pub fn own(vcenter: bool, version: &'static str) -> (Gate, Arc<Ear>) {
         ..jumpvisor::sim::Settings::default()
     };
     let service = jumpvisor::sim::open(settings).unwrap();
-    gate(Box::new(Local(service)), "secret", version)
+    gate(Box::new(Local(service)), &[], "secret", version)
 }
 
-fn gate(behind: Box<dyn Exchange>, password: &str, claimed: &'static str) -> (Gate, Arc<Ear>) {
-    let ear =
-        Arc::new(Ear { behind, claimed, heard: Mutex::default(), asking: AtomicBool::new(false) });
+fn gate(
+    behind: Box<dyn Exchange>,
+    played: &'static [&'static str],
+    password: &str,
+    claimed: &'static str,
+) -> (Gate, Arc<Ear>) {
+    let ear = Arc::new(Ear {
+        behind,
+        played,
+        claimed,
+        heard: Mutex::default(),
+        asking: AtomicBool::new(false),
+    });
     let account = Account {
         user: "root".to_owned(),
         password: Secret::new(password),
@@ -138,7 +148,7 @@ fn folder() -> PathBuf {
     }
 }
 
-/// Methods without a result that the simulator does not know; the ear answers them.
+/// Methods without a result that the public simulator does not know; the ear answers them.
 const PLAYED: &[&str] = &["AnswerVM", "RebootGuest", "RenameSnapshot", "StandbyGuest"];
 
 /// What machines ask when they are told to.
@@ -157,6 +167,8 @@ pub struct Heard {
 /// Hears every request and lets the server claim a version.
 pub struct Ear {
     behind: Box<dyn Exchange>,
+    /// Methods that the server does not know.
+    played: &'static [&'static str],
     claimed: &'static str,
     heard: Mutex<Vec<Heard>>,
     asking: AtomicBool,
@@ -188,7 +200,7 @@ impl Exchange for Ear {
             let action = request.headers.iter().find(|(name, _)| *name == "SOAPAction");
             let action = action.map(|(_, value)| value.clone()).unwrap_or_default();
             let body = String::from_utf8(request.body.to_vec()).unwrap();
-            let played = PLAYED.iter().find(|it| body.contains(&format!("<{it} ")));
+            let played = self.played.iter().find(|it| body.contains(&format!("<{it} ")));
             let questions = body.contains("runtime.question") && !body.contains("<CreateFilter");
             self.heard.lock().unwrap().push(Heard { action, body });
             if let Some(method) = played {
