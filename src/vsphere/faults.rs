@@ -22,6 +22,7 @@ static TABLE: &[Row] = &[
     Row("FileNotFound", Kind::NotFound, ""),
     Row("GuestOperationsUnavailable", Kind::Conflict, "VMware Tools must run in the guest"),
     Row("HostCommunication", Kind::Network, "vCenter cannot reach the host; look at the host"),
+    Row("HostConfigFault", Kind::Remote, "The host's events and its hostd.log say more"),
     Row("HostNotConnected", Kind::Network, "The host is disconnected from vCenter; reconnect it"),
     Row(
         "InsufficientResourcesFault",

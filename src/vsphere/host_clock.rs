@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::Call;
 use crate::hv::prepared::Prepared;
-use crate::text::time::unix_seconds;
+use crate::text::time::unix_millis;
 use crate::vim::value::{Object, Value};
 use crate::vsphere::facts::{Facts, Field, Read, Told, facts, number, text};
 use crate::vsphere::host_services::SERVICES;
@@ -44,12 +44,12 @@ pub fn read(
     let alone = hosts.len() == 1;
     let mut all = Vec::new();
     for (host, rows) in managers(it, call, hosts, CLOCK, Some(SERVICES))? {
-        let told = rows.and_then(|(row, services)| {
+        let told = rows.map(|(row, services)| {
             let mut all = told(&row, services.as_ref());
             if alone {
-                difference(it, call, &row, &mut all)?;
+                difference(it, call, &row, &mut all);
             }
-            Ok(all)
+            all
         });
         all.push((host, told));
     }
@@ -72,16 +72,20 @@ fn told(row: &Row, services: Option<&Row>) -> Facts {
 }
 
 /// The host's time beside ours, half of the way there and back allowed for.
-fn difference(it: &Vsphere, call: &Call, row: &Row, all: &mut Facts) -> Result<()> {
+fn difference(it: &Vsphere, call: &Call, row: &Row, all: &mut Facts) {
     let ours = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let before = ours();
-    let told = it.session.call(call, &row.at, "QueryDateTime", &Object::args())?;
+    let told = match it.session.call(call, &row.at, "QueryDateTime", &Object::args()) {
+        Ok(told) => told,
+        // The servers are worth knowing even so.
+        Err(error) => return all.push(("host_time_unread", text(error.to_string()))),
+    };
     let middle = i64::try_from((before + ours()) / 2).unwrap_or(i64::MAX);
-    let Some(time) = told.as_ref().and_then(Value::as_text) else { return Ok(()) };
+    let Some(time) = told.as_ref().and_then(Value::as_text) else { return };
     all.push(("host_time", text(time)));
-    let ahead = unix_seconds(time).map(|it| it.saturating_sub(middle / 1000));
+    let ahead = unix_millis(time).map(|it| it.saturating_sub(middle).saturating_add(500));
+    let ahead = ahead.map(|it| it.div_euclid(1000));
     all.extend(ahead.map(|it| ("ahead_of_ours_seconds", number(it))));
-    Ok(())
 }
 
 /// Prepares to set the servers and, if `start` says so, to have the service run and start with the
@@ -168,7 +172,7 @@ pub fn configure<'a>(
             let result = it.session.call(call, system, method, args);
             result.map_err(|error| match at {
                 0 => error,
-                _ => error.hint("What came before is done; get_ntp_config shows how it stands"),
+                _ => error.during("part of it is done, then"),
             })?;
         }
         Ok(done)

@@ -9,151 +9,15 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::hv::call::Call;
 use crate::vim::value::{Object, Ref, Value};
-use crate::vsphere::facts::{Facts, Field, Read, Told, facts, name_of_key, number, rows, text};
+use crate::vsphere::facts::{Facts, Field, Told, facts, name_of_key, number, rows, text};
+use crate::vsphere::host_fields::{
+    ADAPTER, HARDWARE, HARDWARE_MORE, INFO, INFO_MORE, KERNEL_NIC, NETWORKING, NETWORKING_MORE,
+    NETWORKS, NIC, STATS, STATS_MORE, STORE,
+};
 use crate::vsphere::hosts::{HostAt, meant, references, running};
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::tree::unescaped;
 use crate::vsphere::{Vsphere, props};
-
-const INFO: &[Field] = &[
-    ("connection_state", "runtime.connectionState", Read::Text),
-    ("power_state", "runtime.powerState", Read::Text),
-    ("maintenance_mode", "runtime.inMaintenanceMode", Read::Flag),
-    ("lockdown_mode", "config.lockdownMode", Read::Text),
-    ("overall_status", "summary.overallStatus", Read::Text),
-    ("reboot_required", "summary.rebootRequired", Read::Flag),
-    ("product", "summary.config.product.name", Read::Text),
-    ("version", "summary.config.product.version", Read::Text),
-    ("build", "summary.config.product.build", Read::Text),
-    ("model", "summary.hardware.model", Read::Text),
-    ("managed_by", "summary.managementServerIp", Read::Text),
-    ("evc_mode", "summary.currentEVCModeKey", Read::Text),
-    ("booted_at", "runtime.bootTime", Read::Text),
-    ("uptime_seconds", "summary.quickStats.uptime", Read::Number),
-    ("time_zone", "config.dateTimeInfo.timeZone.name", Read::Text),
-    ("vms", "vm", Read::Count),
-];
-
-/// What [`INFO`] of a single host has besides.
-const INFO_MORE: &[&str] = &[
-    "parent",
-    "configIssue",
-    "triggeredAlarmState",
-    "config.virtualNicManagerInfo.netConfig",
-    "config.network.vnic",
-];
-
-const HARDWARE: &[Field] = &[
-    ("vendor", "summary.hardware.vendor", Read::Text),
-    ("model", "summary.hardware.model", Read::Text),
-    ("serial_number", "hardware.systemInfo.serialNumber", Read::Text),
-    ("uuid", "summary.hardware.uuid", Read::Text),
-    ("bios_version", "hardware.biosInfo.biosVersion", Read::Text),
-    ("bios_date", "hardware.biosInfo.releaseDate", Read::Text),
-    ("firmware", "hardware.biosInfo.firmwareType", Read::Text),
-    ("cpu_model", "summary.hardware.cpuModel", Read::Text),
-    ("cpu_packages", "summary.hardware.numCpuPkgs", Read::Number),
-    ("cpu_cores", "summary.hardware.numCpuCores", Read::Number),
-    ("cpu_threads", "summary.hardware.numCpuThreads", Read::Number),
-    ("cpu_mhz", "summary.hardware.cpuMhz", Read::Number),
-    ("memory_mb", "summary.hardware.memorySize", Read::Megabytes),
-    ("nic_count", "summary.hardware.numNics", Read::Number),
-    ("storage_adapter_count", "summary.hardware.numHBAs", Read::Number),
-];
-
-const HARDWARE_MORE: &[&str] = &[
-    "summary.hardware.otherIdentifyingInfo",
-    "hardware.pciDevice",
-    "config.network.pnic",
-    "config.storageDevice.hostBusAdapter",
-    "runtime.healthSystemRuntime",
-];
-
-const ADAPTER: &[Field] = &[
-    ("device", "device", Read::Text),
-    ("model", "model", Read::Text),
-    ("driver", "driver", Read::Text),
-    ("status", "status", Read::Text),
-    ("protocol", "storageProtocol", Read::Text),
-    ("pci", "pci", Read::Text),
-];
-
-const NIC: &[Field] = &[
-    ("device", "device", Read::Text),
-    ("mac_address", "mac", Read::Text),
-    ("driver", "driver", Read::Text),
-    ("pci", "pci", Read::Text),
-    ("link_mbps", "linkSpeed.speedMb", Read::Number),
-    ("full_duplex", "linkSpeed.duplex", Read::Flag),
-];
-
-const NETWORKING: &[Field] = &[
-    ("dns_name", "config.network.dnsConfig.hostName", Read::Text),
-    ("domain", "config.network.dnsConfig.domainName", Read::Text),
-    ("dns_servers", "config.network.dnsConfig.address", Read::Texts),
-    ("dns_by_dhcp", "config.network.dnsConfig.dhcp", Read::Flag),
-    ("search_domains", "config.network.dnsConfig.searchDomain", Read::Texts),
-    ("default_gateway", "config.network.ipRouteConfig.defaultGateway", Read::Text),
-    ("ipv6_gateway", "config.network.ipRouteConfig.ipV6DefaultGateway", Read::Text),
-];
-
-const NETWORKS: &[Field] = &[
-    ("switches", "config.network.vswitch", Read::Rows(SWITCH)),
-    ("distributed_switches", "config.network.proxySwitch", Read::Rows(PROXY)),
-    ("port_groups", "config.network.portgroup", Read::Rows(GROUP)),
-];
-
-const NETWORKING_MORE: &[&str] =
-    &["config.network.pnic", "config.network.vnic", "config.virtualNicManagerInfo.netConfig"];
-
-const SWITCH: &[Field] = &[
-    ("name", "name", Read::Text),
-    ("uplinks", "pnic", Read::Keys),
-    ("mtu", "mtu", Read::Number),
-    ("ports", "numPorts", Read::Number),
-    ("ports_free", "numPortsAvailable", Read::Number),
-];
-
-const PROXY: &[Field] = &[
-    ("name", "dvsName", Read::Text),
-    ("uplinks", "pnic", Read::Keys),
-    ("mtu", "mtu", Read::Number),
-];
-
-const GROUP: &[Field] = &[
-    ("name", "spec.name", Read::Text),
-    ("vlan", "spec.vlanId", Read::Number),
-    ("switch", "spec.vswitchName", Read::Text),
-];
-
-const KERNEL_NIC: &[Field] = &[
-    ("device", "device", Read::Text),
-    ("ip_address", "spec.ip.ipAddress", Read::Text),
-    ("netmask", "spec.ip.subnetMask", Read::Text),
-    ("dhcp", "spec.ip.dhcp", Read::Flag),
-    ("mac_address", "spec.mac", Read::Text),
-    ("mtu", "spec.mtu", Read::Number),
-    ("port_group", "portgroup", Read::Text),
-    ("stack", "spec.netStackInstanceKey", Read::Text),
-];
-
-const STATS: &[Field] = &[
-    ("connection_state", "runtime.connectionState", Read::Text),
-    ("cpu_usage_mhz", "summary.quickStats.overallCpuUsage", Read::Number),
-    ("memory_usage_mb", "summary.quickStats.overallMemoryUsage", Read::Number),
-    ("memory_mb", "summary.hardware.memorySize", Read::Megabytes),
-    ("uptime_seconds", "summary.quickStats.uptime", Read::Number),
-    ("vms", "vm", Read::Count),
-];
-
-const STATS_MORE: &[&str] = &["summary.hardware.cpuMhz", "summary.hardware.numCpuCores"];
-
-const STORE: &[Field] = &[
-    ("type", "summary.type", Read::Text),
-    ("capacity_gb", "summary.capacity", Read::Gigabytes),
-    ("free_gb", "summary.freeSpace", Read::Gigabytes),
-    ("accessible", "summary.accessible", Read::Flag),
-];
 
 /// The hosts that are meant, each with the properties of the tables; `single` ones are read only
 /// where it is one.

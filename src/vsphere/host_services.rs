@@ -191,8 +191,20 @@ pub fn switch<'a>(
         let args = Object::args().with("id", key.as_str());
         match it.session.call(call, &system, method, &args) {
             // Somebody was faster; what was asked for holds.
-            Err(error) if error.fault_name() == Some("InvalidState") => {
+            Err(error)
+                if error.fault_name() == Some("InvalidState") && method != "RestartService" =>
+            {
                 Ok(vec![format!("{named} {done} by somebody else meanwhile")])
+            }
+            // The agent of the vCenter answers no more while it restarts. Unverified.
+            Err(error)
+                if verb == Verb::Restart
+                    && matches!(
+                        error.fault_name(),
+                        Some("HostCommunication" | "HostNotConnected")
+                    ) =>
+            {
+                Ok(vec![format!("{named}: restart begun; the host does not answer meanwhile")])
             }
             result => result.map(|_| vec![format!("{named} {done}")]),
         }

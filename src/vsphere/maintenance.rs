@@ -155,7 +155,7 @@ pub fn enter<'a>(
     if evacuate {
         steps.push("powered-off and suspended VMs move to other hosts as well".to_owned());
     }
-    steps.push(format!("`{name}` enters maintenance mode within {seconds} seconds, or gives up"));
+    steps.push(format!("`{name}` enters maintenance mode within {seconds} s, or gives up"));
     let seen = target.seen();
     let (host, stays) = (target.host.at, vms);
     let prepared = Prepared::new(steps, seen, move |call| {
@@ -171,10 +171,8 @@ pub fn enter<'a>(
                 Some("Timedout") => Error::new(
                     Kind::Busy,
                     match stays.is_empty() {
-                        true => format!("the host waited {seconds} seconds in vain"),
-                        false => {
-                            format!("the host waited {seconds} seconds in vain; it had {stays}")
-                        }
+                        true => format!("the host waited {seconds} s in vain"),
+                        false => format!("the host waited {seconds} s in vain; it had {stays}"),
                     },
                 )
                 .fault("Timedout")
@@ -229,7 +227,8 @@ pub fn restart<'a>(
     let target = target(it, call, wanted)?;
     let (name, vms) = (target.name().to_owned(), target.vms());
     let free = target.running.is_empty();
-    if !force && !(free && target.maintenance) {
+    let ready = free && target.maintenance;
+    if !force && !ready {
         let said = match (free, target.maintenance) {
             (true, _) => format!("`{name}` is not in maintenance mode"),
             (false, _) => format!("`{name}` has {vms}"),

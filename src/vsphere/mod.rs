@@ -23,6 +23,7 @@ pub mod guest;
 pub mod hardware;
 pub mod host_clock;
 pub mod host_facts;
+mod host_fields;
 pub mod host_firewall;
 pub mod host_services;
 pub mod hosts;
