@@ -28,6 +28,7 @@ static TABLE: &[Row] = &[
     Row("FileNotFound", Kind::NotFound, ""),
     Row("GuestOperationsUnavailable", Kind::Conflict, "VMware Tools must run in the guest"),
     Row("HostCommunication", Kind::Network, "vCenter cannot reach the host; look at the host"),
+    Row("HostConfigFault", Kind::Remote, "The host's events and its hostd.log say more"),
     Row("HostNotConnected", Kind::Network, "The host is disconnected from vCenter; reconnect it"),
     Row(
         "InsufficientResourcesFault",
@@ -40,6 +41,11 @@ static TABLE: &[Row] = &[
         "InvalidGuestLogin",
         Kind::Denied,
         "These are the guest's own user and password, not ESXi's",
+    ),
+    Row(
+        "InvalidHostState",
+        Kind::Conflict,
+        "The host may be in maintenance mode, or not connected; list_hosts shows it",
     ),
     Row(
         "InvalidLogin",

@@ -19,6 +19,8 @@ static READS: &[&str] = &[
     "HasPrivilegeOnEntities",
     "Login",
     "Logout",
+    "QueryAssignedLicenses",
+    "QueryDateTime",
     "RetrievePropertiesEx",
     "RetrieveServiceContent",
     "SearchDatastore_Task",

@@ -67,7 +67,7 @@ impl Simulator {
             proxy: None,
             no_proxy: String::new(),
         };
-        gate(Box::new(Client::new(settings).unwrap()), PASSWORD, claimed)
+        gate(Box::new(Client::new(settings).unwrap()), PLAYED, PASSWORD, claimed)
     }
 }
 
@@ -82,12 +82,22 @@ pub fn own(vcenter: bool, version: &'static str, machines: Option<u32>) -> (Gate
         ..jumpvisor::sim::Settings::default()
     };
     let service = jumpvisor::sim::open(settings).unwrap();
-    gate(Box::new(Local(service)), "secret", version)
+    gate(Box::new(Local(service)), &[], "secret", version)
 }
 
-fn gate(behind: Box<dyn Exchange>, password: &str, claimed: &'static str) -> (Gate, Arc<Ear>) {
-    let ear =
-        Arc::new(Ear { behind, claimed, heard: Mutex::default(), asking: AtomicBool::new(false) });
+fn gate(
+    behind: Box<dyn Exchange>,
+    played: &'static [&'static str],
+    password: &str,
+    claimed: &'static str,
+) -> (Gate, Arc<Ear>) {
+    let ear = Arc::new(Ear {
+        behind,
+        played,
+        claimed,
+        heard: Mutex::default(),
+        asking: AtomicBool::new(false),
+    });
     let account = Account {
         user: "root".to_owned(),
         password: Secret::new(password),
@@ -140,7 +150,7 @@ fn folder() -> PathBuf {
     }
 }
 
-/// Methods without a result that the simulator does not know; the ear answers them.
+/// Methods without a result that the public simulator does not know; the ear answers them.
 const PLAYED: &[&str] = &["AnswerVM", "RebootGuest", "RenameSnapshot", "StandbyGuest"];
 
 /// What machines ask when they are told to.
@@ -159,6 +169,8 @@ pub struct Heard {
 /// Hears every request and lets the server claim a version.
 pub struct Ear {
     behind: Box<dyn Exchange>,
+    /// Methods that the server does not know.
+    played: &'static [&'static str],
     claimed: &'static str,
     heard: Mutex<Vec<Heard>>,
     asking: AtomicBool,
@@ -193,7 +205,7 @@ impl Exchange for Ear {
             let action = request.headers.iter().find(|(name, _)| *name == "SOAPAction");
             let action = action.map(|(_, value)| value.clone()).unwrap_or_default();
             let body = String::from_utf8(request.body.to_vec()).unwrap();
-            let played = PLAYED.iter().find(|it| body.contains(&format!("<{it} ")));
+            let played = self.played.iter().find(|it| body.contains(&format!("<{it} ")));
             let questions = body.contains("runtime.question") && !body.contains("<CreateFilter");
             self.heard.lock().unwrap().push(Heard { action, body });
             if let Some(method) = played {
