@@ -47,12 +47,15 @@ pub struct Arg {
     pub secret: bool,
     /// Written to the audit log as its length only.
     pub measured: bool,
+    /// Makes the tool write a file on this machine: absent where nothing may be changed.
+    pub writes_here: bool,
 }
 
 impl Arg {
     const fn new(name: &'static str, about: &'static str, kind: Kind) -> Arg {
-        let default = Default::None;
-        Arg { name, about, kind, default, required: false, secret: false, measured: false }
+        let (default, required, secret) = (Default::None, false, false);
+        let (measured, writes_here) = (false, false);
+        Arg { name, about, kind, default, required, secret, measured, writes_here }
     }
 
     pub const fn text(name: &'static str, about: &'static str) -> Arg {
@@ -98,6 +101,11 @@ impl Arg {
     /// Text that a person types into a guest or a console, which may be a password.
     pub const fn measured(self) -> Arg {
         Arg { measured: true, ..self }
+    }
+
+    /// The path of a file on this machine that is written.
+    pub const fn writes_here(self) -> Arg {
+        Arg { writes_here: true, ..self }
     }
 }
 
@@ -152,6 +160,12 @@ impl Args {
             shown.insert(name.clone(), value);
         }
         shown
+    }
+
+    /// A given argument that makes the tool write on this machine.
+    pub fn written_here(&self) -> Option<&'static str> {
+        let given = |arg: &&Arg| arg.writes_here && self.given.contains_key(arg.name);
+        self.row.iter().find(given).map(|arg| arg.name)
     }
 
     fn get(&self, arg: Arg) -> Option<&Value> {

@@ -14,6 +14,8 @@ pub mod datastore;
 pub mod disk;
 pub mod esxi;
 pub mod guest;
+pub mod guest_files;
+pub mod guest_text;
 pub mod nic;
 pub mod offer;
 pub mod plan;

@@ -16,11 +16,27 @@ struct Row(&'static str, Kind, &'static str);
 static TABLE: &[Row] = &[
     Row("AlreadyExists", Kind::Conflict, "Choose another name, or use the one that is there"),
     Row("ConcurrentAccess", Kind::Busy, "Somebody else changed it meanwhile; try again"),
+    Row("DirectoryNotEmpty", Kind::Conflict, "Empty it first, or delete it with recursive=true"),
     Row("DuplicateName", Kind::Conflict, "Choose another name"),
     Row("FileAlreadyExists", Kind::Conflict, "Choose another name, or remove the file first"),
     Row("FileLocked", Kind::Busy, "Another VM or task uses the file; try again when it is done"),
     Row("FileNotFound", Kind::NotFound, ""),
-    Row("GuestOperationsUnavailable", Kind::Conflict, "VMware Tools must run in the guest"),
+    Row(
+        "GuestComponentsOutOfDate",
+        Kind::Unsupported,
+        "Update VMware Tools in the guest, they are too old for it",
+    ),
+    Row(
+        "GuestOperationsUnavailable",
+        Kind::Conflict,
+        "VMware Tools must run in the guest; wait_for_vm_tools waits for them",
+    ),
+    Row(
+        "GuestPermissionDenied",
+        Kind::Denied,
+        "This user of the guest may not do that there; look at the rights, or use another user",
+    ),
+    Row("GuestProcessNotFound", Kind::NotFound, "list_guest_processes shows what runs"),
     Row("HostCommunication", Kind::Network, "vCenter cannot reach the host; look at the host"),
     Row("HostNotConnected", Kind::Network, "The host is disconnected from vCenter; reconnect it"),
     Row(
@@ -55,9 +71,21 @@ static TABLE: &[Row] = &[
     ),
     Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
     Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
+    Row("NotADirectory", Kind::Usage, "It is there, but it is no directory"),
+    Row("NotAFile", Kind::Usage, "A directory or a link is there; name a plain file"),
     Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
     Row("NotFound", Kind::NotFound, ""),
     Row("NotSupported", Kind::Unsupported, "This server cannot do it"),
+    Row(
+        "OperationDisabledByGuest",
+        Kind::Denied,
+        "The guest forbids it in the configuration of its VMware Tools (tools.conf)",
+    ),
+    Row(
+        "OperationNotSupportedByGuest",
+        Kind::Unsupported,
+        "The guest's system, or its VMware Tools, cannot do it",
+    ),
     Row("QuestionPending", Kind::Conflict, "Answer with answer_vm_question"),
     Row("RequestCanceled", Kind::Cancelled, ""),
     Row(
@@ -67,6 +95,7 @@ static TABLE: &[Row] = &[
     ),
     Row("TaskInProgress", Kind::Busy, "Another task holds it; try again when that is done"),
     Row("Timedout", Kind::Busy, "The server gave up waiting; try again"),
+    Row("TooManyGuestLogons", Kind::Busy, "Too many are logged in to the guest; try again later"),
     Row(
         "ToolsUnavailable",
         Kind::Conflict,

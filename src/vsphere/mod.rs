@@ -19,6 +19,8 @@ pub mod disks;
 pub mod encode;
 pub mod faults;
 pub mod guest;
+pub mod guest_ops;
+pub mod guest_run;
 pub mod hardware;
 pub mod lifecycle;
 pub mod live;
@@ -38,6 +40,7 @@ pub mod site;
 pub mod snapshots;
 pub mod stores;
 pub mod task;
+pub mod transfer;
 pub mod tree;
 pub mod wire;
 
