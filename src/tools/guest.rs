@@ -1,20 +1,20 @@
 //! Programs, processes and files inside the guest system.
 //!
-//! Here are the rows, whose login is used, and what runs; files are in `guest_files`. It must not
-//! know how a guest is asked. Surprising: an exit code that is not 0 is a success of the call, and
-//! so is a program that outlives the wait: what it said so far is worth more than an error.
+//! Here is whose login is used, and what runs; what files hold is in `guest_content`, where they lie
+//! in `guest_files`. It must not know how a guest is asked. Surprising: an exit code that is not 0 is
+//! a success of the call, and so is a program that outlives the wait: what it said so far is worth
+//! more than an error.
 
 use std::time::Duration;
 
 use crate::change;
 use crate::error::{Error, Kind, Result, quoted};
-use crate::hv::guest::{Inside, Login, Output, Process, Program, Ran};
+use crate::hv::guest::{Found, Inside, Login, Output, Process, Program, Ran};
 use crate::text::glob;
 use crate::text::secret::Secret;
 use crate::tools::args;
 use crate::tools::args::{Arg, Args, Default};
 use crate::tools::ctx::{Ctx, Gathered};
-use crate::tools::guest_files;
 use crate::tools::guest_text;
 use crate::tools::plan::Plan;
 use crate::tools::reply::{Record, Reply};
@@ -52,92 +52,17 @@ pub static TOOLS: &[Tool] = &[
         args: &[VM, USERNAME, PASSWORD, CREDENTIAL, PID],
         run: change!(plan_kill, kill),
     },
-    Tool {
-        name: "read_guest_file",
-        title: "Read a file of a guest",
-        about: "A file of a VM as text (base64 where it is none), in ranges; or `save_to` a file on this machine.",
-        level: Level::Admin,
-        effect: Effect::Reads,
-        idempotent: true,
-        args: &[
-            VM,
-            USERNAME,
-            PASSWORD,
-            CREDENTIAL,
-            guest_files::PATH,
-            guest_files::READ_FROM,
-            guest_files::MAX_BYTES,
-            guest_files::SAVE_TO,
-            guest_files::REPLACE,
-        ],
-        run: Run::Read(guest_files::read),
-    },
-    Tool {
-        name: "write_guest_file",
-        title: "Write a file in a guest",
-        about: "Write a text, or a file of this machine, to a file in a VM.",
-        level: Level::Admin,
-        effect: Effect::Destroys,
-        idempotent: true,
-        args: &[
-            VM,
-            USERNAME,
-            PASSWORD,
-            CREDENTIAL,
-            guest_files::PATH,
-            guest_files::CONTENT,
-            guest_files::ENCODING,
-            guest_files::LOCAL_PATH,
-            guest_files::OVERWRITE,
-            guest_files::PERMISSIONS,
-        ],
-        run: change!(guest_files::plan_write, guest_files::write),
-    },
-    Tool {
-        name: "list_guest_directory",
-        title: "List a directory of a guest",
-        about: "The files of a directory in a VM: name, type, size, time, owner, permissions.",
-        level: Level::Admin,
-        effect: Effect::Reads,
-        idempotent: true,
-        args: &[
-            VM,
-            USERNAME,
-            PASSWORD,
-            CREDENTIAL,
-            guest_files::PATH,
-            guest_files::PATTERN,
-            LIMIT,
-            OFFSET,
-        ],
-        run: Run::Read(guest_files::list),
-    },
-    Tool {
-        name: "create_guest_directory",
-        title: "Make a directory in a guest",
-        about: "Make a directory in a VM; one that is there is a success.",
-        level: Level::Admin,
-        effect: Effect::Changes,
-        idempotent: true,
-        args: &[VM, USERNAME, PASSWORD, CREDENTIAL, guest_files::PATH, guest_files::PARENTS],
-        run: change!(guest_files::plan_make, guest_files::make),
-    },
-    Tool {
-        name: "delete_guest_file",
-        title: "Delete a file of a guest",
-        about: "Delete a file, link or directory in a VM for good.",
-        level: Level::Admin,
-        effect: Effect::Destroys,
-        idempotent: true,
-        args: &[VM, USERNAME, PASSWORD, CREDENTIAL, guest_files::PATH, guest_files::RECURSIVE],
-        run: change!(guest_files::plan_delete, guest_files::delete),
-    },
 ];
 
-const USERNAME: Arg = Arg::text("username", "user of the guest");
-const PASSWORD: Arg = Arg::text("password", "that user's").secret();
-const CREDENTIAL: Arg =
+/// With PASSWORD, who logs in to the guest.
+pub const USERNAME: Arg = Arg::text("username", "user of the guest");
+/// Belongs to USERNAME.
+pub const PASSWORD: Arg = Arg::text("password", "that user's").secret();
+/// Instead of both.
+pub const CREDENTIAL: Arg =
     Arg::text("credential", "name of configured guest credentials, instead of these two");
+/// A file or directory in the guest.
+pub const PATH: Arg = Arg::text("guest_path", "absolute path in the guest").required();
 const COMMAND: Arg = Arg::text(
     "command",
     "line for /bin/sh or cmd.exe; with `arguments`, a program by name or path",
@@ -180,6 +105,30 @@ fn login(ctx: &Ctx<'_>, args: &Args) -> Result<Login> {
         _ => Err(Error::usage("`credential` cannot go with `username` and `password`")),
     }
     .map_err(|error| error.hint(ways))
+}
+
+/// An absolute path as this guest has them.
+pub fn path<'a>(at: &Inside, args: &'a Args) -> Result<&'a str> {
+    let path = args.text(PATH)?;
+    let bytes = path.as_bytes();
+    let (absolute, such) = match at.windows {
+        true => {
+            let drive =
+                matches!(bytes, [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic());
+            (drive || path.starts_with(r"\\"), r"C:\Temp\a.txt")
+        }
+        false => (path.starts_with('/'), "/tmp/a.txt"),
+    };
+    if absolute && !path.contains('\0') {
+        return Ok(path);
+    }
+    Err(Error::usage(format!("`{}` is no absolute path of the guest", quoted(path)))
+        .hint(format!("Write it like {such}")))
+}
+
+/// What is at a path.
+pub fn look(ctx: &Ctx<'_>, at: &Inside, path: &str) -> Result<Found> {
+    ctx.guest()?.look(&ctx.call, at, path).map_err(of(at))
 }
 
 /// A guest as steps name it.

@@ -14,6 +14,7 @@ pub mod datastore;
 pub mod disk;
 pub mod esxi;
 pub mod guest;
+pub mod guest_content;
 pub mod guest_files;
 pub mod guest_text;
 pub mod nic;
@@ -123,7 +124,7 @@ pub static FAMILIES: &[Family] = &[
         name: "guest",
         about: "Run programs and move files inside guests; needs VMware Tools",
         default: false,
-        shelves: &[guest::TOOLS],
+        shelves: &[guest::TOOLS, guest_content::TOOLS, guest_files::TOOLS],
     },
     Family {
         name: "console",
