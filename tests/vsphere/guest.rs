@@ -24,12 +24,17 @@ use crate::rig::{tool, tool_by};
 
 const LOGIN: [&str; 3] = ["name=web01", "username=ops", "password=ops"];
 
-/// The simulated server, and what was asked of whom beside SOAP.
+/// The simulated server, and what was asked of whom in the guest and beside SOAP.
 struct Ear {
     behind: Local,
     whom: &'static str,
     heard: Arc<Mutex<Vec<String>>>,
+    /// The guest knows no process any more, as after a restart of its agent.
+    forgetful: bool,
 }
+
+const NO_PROCESSES: &str = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
+    <ListProcessesInGuestResponse xmlns=\"urn:vim25\"/></s:Body></s:Envelope>";
 
 impl Exchange for Ear {
     fn exchange(&self, request: &Request) -> Result<Response> {
@@ -37,6 +42,15 @@ impl Exchange for Ear {
             let names: Vec<&str> = request.headers.iter().map(|(name, _)| *name).collect();
             let line = format!("{} {} {}", self.whom, request.method, names.join(","));
             self.heard.lock().unwrap().push(line);
+        }
+        let body = String::from_utf8_lossy(request.body);
+        if let Some((before, _)) = body.split_once("Guest xmlns") {
+            let method = before.rsplit('<').next().unwrap_or_default().to_owned();
+            if method == "ListProcessesIn" && self.forgetful {
+                let answer = Box::new(std::io::Cursor::new(NO_PROCESSES));
+                return Ok(Response::new(200, Vec::new(), answer));
+            }
+            self.heard.lock().unwrap().push(method);
         }
         self.behind.exchange(request)
     }
@@ -51,6 +65,10 @@ struct Room {
 
 impl Room {
     fn new(name: &str, vcenter: bool, offer: Offer) -> Room {
+        Room::of(name, vcenter, offer, false)
+    }
+
+    fn of(name: &str, vcenter: bool, offer: Offer, forgetful: bool) -> Room {
         let settings = jumpvisor::sim::Settings {
             vcenter,
             clock: Some("2026-01-15T08:00:00Z".to_owned()),
@@ -64,8 +82,8 @@ impl Room {
             silence: Duration::from_secs(60),
             idle: Duration::from_secs(600),
         };
-        let ear = |whom, heard: &Arc<Mutex<Vec<String>>>, service| {
-            Box::new(Ear { behind: Local(service), whom, heard: heard.clone() })
+        let ear = move |whom, heard: &Arc<Mutex<Vec<String>>>, service| {
+            Box::new(Ear { behind: Local(service), whom, heard: heard.clone(), forgetful })
         };
         let wire = Wire::new(ear("own", &heard, service.clone()));
         let address = Address {
@@ -126,7 +144,9 @@ fn a_file_goes_in_and_comes_out_as_it_is_and_stays_below_the_folders() {
     assert!(said.contains("saved `/tmp/big` to `out`, 500000 bytes, SHA-256 "), "{said}");
     assert_eq!(std::fs::read(room.folder.join("out")).unwrap(), bytes);
     // No cookie: the URL's token is all that a transfer takes.
-    assert_eq!(room.heard(), ["own PUT Content-Type", "own GET "]);
+    let heard = room.heard();
+    let heard: Vec<&String> = heard.iter().filter(|it| it.starts_with("own")).collect();
+    assert_eq!(heard, ["own PUT Content-Type", "own GET "]);
 
     let again = room.call("read_guest_file", &save).unwrap_err();
     assert_eq!(again.kind(), Kind::Conflict);
@@ -175,7 +195,8 @@ fn a_large_file_is_shown_in_parts_that_add_up() {
 fn behind_a_vcenter_files_come_from_the_host_that_it_vouches_for() {
     let room = Room::new("vcenter", true, Offer::everything());
     room.call("write_guest_file", &["guest_path=/tmp/f", "content=x"]).unwrap();
-    let heard = room.heard();
+    let mut heard = room.heard();
+    heard.retain(|it| it.starts_with("reach") || it.contains("PUT"));
     assert_eq!(heard.len(), 2, "{heard:?}");
     // SHA-256 of the certificate that the simulated vCenter tells.
     assert!(heard[0].starts_with("reach esxi") && heard[0].contains(":443 "), "{heard:?}");
@@ -212,4 +233,30 @@ fn a_cancelled_program_is_ended_and_its_files_go() {
     assert_eq!(said, "none");
     let said = room.call("list_guest_processes", &["process=sh"]).unwrap();
     assert!(said.contains("| 143"), "{said}");
+}
+
+#[test]
+fn a_password_that_the_guest_refused_is_sent_once() {
+    let room = Room::new("refused", false, Offer::everything());
+    for tool in ["list_guest_processes", "run_command_in_guest", "read_guest_file"] {
+        let words = ["command=ls", "guest_path=/etc/hosts"];
+        let (_, row) = jumpvisor::tools::find(tool).unwrap();
+        let known = |word: &&&str| row.args.iter().any(|arg| word.starts_with(arg.name));
+        let mut all = vec!["name=web01", "username=ops", "password=wrong"];
+        all.extend(words.iter().filter(known));
+        let error = crate::rig::tool(&room.gate, tool, &all).unwrap_err();
+        assert_eq!(error.fault_name(), Some("InvalidGuestLogin"), "{error}");
+        assert_eq!(room.heard().len(), 1, "{tool}");
+    }
+}
+
+#[test]
+fn a_program_that_the_guest_forgot_has_an_unknown_result() {
+    let room = Room::of("forgot", false, Offer::everything(), true);
+    let error = room.call("run_command_in_guest", &["command=sleep 5"]).unwrap_err();
+    let said = error.to_string();
+    assert!(said.contains("was started and its result is unknown"), "{said}");
+    assert!(said.contains("Look at the guest before running it again"), "{said}");
+    // Nothing is ended or deleted on a guess.
+    assert_eq!(room.heard(), ["CreateTemporaryDirectoryIn", "StartProgramIn"]);
 }
