@@ -46,7 +46,9 @@ fn words(name: &str) -> &'static [&'static str] {
 #[test]
 fn a_dry_run_of_every_changing_tool_writes_nothing() {
     let mut tried = 0;
-    for (_, row) in tools::all().filter(|(_, row)| row.effect != Effect::Reads) {
+    // The peer plays no guests; `guest.rs` holds the same of their tools.
+    let all = tools::all().filter(|(family, _)| family.name != "guest");
+    for (_, row) in all.filter(|(_, row)| row.effect != Effect::Reads) {
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));

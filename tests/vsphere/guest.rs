@@ -260,3 +260,20 @@ fn a_program_that_the_guest_forgot_has_an_unknown_result() {
     // Nothing is ended or deleted on a guess.
     assert_eq!(room.heard(), ["CreateTemporaryDirectoryIn", "StartProgramIn"]);
 }
+
+#[test]
+fn a_dry_run_changes_nothing_in_a_guest() {
+    let room = Room::new("dry", false, Offer::everything());
+    for (tool, words) in [
+        ("run_command_in_guest", &["command=rm /etc/motd"][..]),
+        ("kill_guest_process", &["pid=640"]),
+        ("write_guest_file", &["guest_path=/home/ops/notes.txt", "content=x"]),
+        ("create_guest_directory", &["guest_path=/tmp/new"]),
+        ("delete_guest_file", &["guest_path=/home/ops", "recursive=true"]),
+    ] {
+        let told = room.call(tool, &[words, &["dry_run=true"]].concat()).unwrap();
+        assert!(told.starts_with("Nothing was changed"), "{told}");
+        let reads = ["ListFilesIn", "ListProcessesIn"];
+        assert!(room.heard().iter().all(|it| reads.contains(&it.as_str())), "{tool}");
+    }
+}
