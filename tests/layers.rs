@@ -25,7 +25,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("web", "error text", "flate2 ring rustls rustls_native_certs ureq webpki"),
     // flate2: the schema is carried deflated.
     ("vim", "error text", "flate2"),
-    ("hv", "error", ""),
+    // text: the type that holds secrets.
+    ("hv", "error text", ""),
     // roxmltree: `decode` walks the tree that `text::xml` has parsed; wrapping each node in a type
     // of our own would only give the same things other names. Parsing stays in `text::xml`.
     // memchr: `quick` reads rows by searching.

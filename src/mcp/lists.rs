@@ -18,7 +18,12 @@ use crate::tools::schema;
 
 /// A page of the offered tools.
 pub fn tools(offer: &Offer, params: &Object, size: usize) -> Result<Body, Failure> {
-    page("tools", offer.list().map(schema::tool).collect(), params, size)
+    page(
+        "tools",
+        offer.list().map(|it| schema::offered(it, offer.is_read_only())).collect(),
+        params,
+        size,
+    )
 }
 
 /// A page of the default server's resources.

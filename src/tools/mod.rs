@@ -15,6 +15,9 @@ pub mod disk;
 pub mod docs;
 pub mod esxi;
 pub mod guest;
+pub mod guest_content;
+pub mod guest_files;
+pub mod guest_text;
 pub mod nic;
 pub mod offer;
 pub mod plan;
@@ -122,7 +125,7 @@ pub static FAMILIES: &[Family] = &[
         name: "guest",
         about: "Run programs and move files inside guests; needs VMware Tools",
         default: false,
-        shelves: &[guest::TOOLS],
+        shelves: &[guest::TOOLS, guest_content::TOOLS, guest_files::TOOLS],
     },
     Family {
         name: "console",

@@ -2,13 +2,14 @@
 //!
 //! Views belong to the session and die with it, which is why they are kept here and nowhere else.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Kind, Result};
 use crate::text::secret::Secret;
 use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref};
 use crate::vim::version::Version;
+use crate::vsphere::guest_ops::Managers;
 
 /// An open session.
 pub struct Live {
@@ -16,12 +17,15 @@ pub struct Live {
     pub cookie: Option<Secret>,
     pub version: Version,
     pub content: Object,
+    /// Whom guest operations are asked of, once it was asked for.
+    pub guest_managers: OnceLock<Managers>,
     views: Mutex<Sorted<&'static [&'static str], Ref>>,
 }
 
 impl Live {
     pub fn new(cookie: Option<Secret>, version: Version, content: Object) -> Live {
-        Live { cookie, version, content, views: Mutex::default() }
+        let (guest_managers, views) = (OnceLock::new(), Mutex::default());
+        Live { cookie, version, content, guest_managers, views }
     }
 
     /// One of the server's managers; what a standalone ESXi lacks is Unsupported.

@@ -22,6 +22,8 @@ pub mod facts;
 pub mod faults;
 pub mod folders;
 pub mod guest;
+pub mod guest_ops;
+pub mod guest_run;
 pub mod hardware;
 pub mod host_clock;
 pub mod host_facts;
@@ -61,6 +63,7 @@ pub mod stores;
 pub mod tags;
 pub mod task;
 pub mod template;
+pub mod transfer;
 pub mod tree;
 pub mod wire;
 

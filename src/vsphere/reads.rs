@@ -17,6 +17,9 @@ static READS: &[&str] = &[
     "DestroyView",
     "GetCustomizationSpec",
     "HasPrivilegeOnEntities",
+    "InitiateFileTransferFromGuest",
+    "ListFilesInGuest",
+    "ListProcessesInGuest",
     "Login",
     "Logout",
     "QueryAssignedLicenses",
@@ -26,6 +29,15 @@ static READS: &[&str] = &[
     "SearchDatastore_Task",
     "WaitForUpdatesEx",
 ];
+
+/// Those among them that look into a guest or elsewhere where only an administrator may.
+static ADMIN_ONLY: &[&str] =
+    &["InitiateFileTransferFromGuest", "ListFilesInGuest", "ListProcessesInGuest"];
+
+/// Whether a reading method is for administrators alone, though it changes nothing.
+pub fn is_admin_only(method: &str) -> bool {
+    ADMIN_ONLY.binary_search(&method).is_ok()
+}
 
 /// Whether this method changes nothing that belongs to a user.
 pub fn is_read(method: &str) -> bool {
@@ -38,7 +50,8 @@ mod tests {
 
     #[test]
     fn every_name_is_a_method_and_in_order() {
-        assert!(READS.is_sorted());
+        assert!(READS.is_sorted() && ADMIN_ONLY.is_sorted());
+        assert!(ADMIN_ONLY.iter().all(|it| is_read(it) && is_admin_only(it)));
         for name in READS {
             assert!(crate::vim::table::methods().any(|method| method.name() == *name), "{name}");
         }

@@ -20,7 +20,7 @@ use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::Gate;
 use jumpvisor::vsphere::session::{Account, Session};
 use jumpvisor::vsphere::wire::Wire;
-use jumpvisor::vsphere::{Address, Defaults, Vsphere};
+use jumpvisor::vsphere::{Address, Defaults, Elsewhere, Vsphere};
 use jumpvisor::web::client::{Client, Settings};
 use jumpvisor::web::exchange::{Exchange, Request, Response};
 use jumpvisor::web::tls::Trust;
@@ -112,13 +112,12 @@ fn gate(
         proxied: true,
         kind: "esxi",
     };
-    let host = Vsphere::new(
-        session,
-        Defaults::default(),
-        address,
-        Box::new(|| None),
-        jumpvisor::vsphere::nowhere(),
-    );
+    // The simulated vCenter plays its hosts too.
+    let elsewhere = ear.clone();
+    let reach =
+        move |_: &Elsewhere| -> Result<Box<dyn Exchange>> { Ok(Box::new(elsewhere.clone())) };
+    let host =
+        Vsphere::new(session, Defaults::default(), address, Box::new(|| None), Box::new(reach));
     let server = Server { name: "sim".to_owned(), host: Box::new(host) };
     let gate = Gate {
         files: jumpvisor::files::Files::anywhere(),

@@ -54,7 +54,9 @@ fn a_dry_run_of_every_changing_tool_writes_nothing() {
     let mut tried = 0;
     let elsewhere = |name: &str| crate::vcenter::DRIVEN.iter().any(|it| it.0 == name);
     let here = |row: &tools::Tool| row.effect != Effect::Reads && !elsewhere(row.name);
-    for (_, row) in tools::all().filter(|(_, row)| here(row)) {
+    // The peer plays no guests; `guest.rs` holds the same of their tools.
+    let all = tools::all().filter(|(family, _)| family.name != "guest");
+    for (_, row) in all.filter(|(_, row)| here(row)) {
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));

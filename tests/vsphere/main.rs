@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]
+mod guest;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod questions;
