@@ -36,6 +36,7 @@ mod scalar;
 pub mod session;
 pub mod site;
 pub mod snapshots;
+pub mod store_path;
 pub mod stores;
 pub mod task;
 pub mod tree;
