@@ -15,6 +15,8 @@ struct Row(&'static str, Kind, &'static str);
 /// Every class that we know more of than that the server refused.
 static TABLE: &[Row] = &[
     Row("AlreadyExists", Kind::Conflict, "Choose another name, or use the one that is there"),
+    Row("CannotAccessFile", Kind::Conflict, "It may be in use, damaged or out of reach"),
+    Row("CannotDeleteFile", Kind::Conflict, "It, or something in it, may be in use"),
     Row("ConcurrentAccess", Kind::Busy, "Somebody else changed it meanwhile; try again"),
     Row("DuplicateName", Kind::Conflict, "Choose another name"),
     Row("FileAlreadyExists", Kind::Conflict, "Choose another name, or remove the file first"),
@@ -55,6 +57,7 @@ static TABLE: &[Row] = &[
     ),
     Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
     Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
+    Row("NotADirectory", Kind::Conflict, "A file stands where a folder is needed"),
     Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
     Row("NotFound", Kind::NotFound, ""),
     Row("NotSupported", Kind::Unsupported, "This server cannot do it"),

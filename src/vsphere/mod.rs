@@ -6,6 +6,7 @@
 //! host refuses (wrong order, newer fields), so order and version are right by construction.
 
 pub mod boot;
+pub mod browse;
 pub mod check;
 pub mod clone;
 pub mod console;
@@ -36,9 +37,11 @@ mod scalar;
 pub mod session;
 pub mod site;
 pub mod snapshots;
+pub mod store_change;
 pub mod store_path;
 pub mod stores;
 pub mod task;
+pub mod transfer;
 pub mod tree;
 pub mod wire;
 

@@ -20,6 +20,8 @@ static READS: &[&str] = &[
     "Logout",
     "RetrievePropertiesEx",
     "RetrieveServiceContent",
+    "SearchDatastoreSubFolders_Task",
+    "SearchDatastore_Task",
     "WaitForUpdatesEx",
 ];
 
