@@ -43,10 +43,14 @@ fn words(name: &str) -> &'static [&'static str] {
     }
 }
 
+/// The families that the scripted peer plays; dry runs of all others are among `tests/requests`.
+const SCRIPTED: &[&str] = &["vm", "power", "snapshot"];
+
 #[test]
-fn a_dry_run_of_every_changing_tool_writes_nothing() {
+fn a_dry_run_of_a_changing_tool_writes_nothing() {
     let mut tried = 0;
-    for (_, row) in tools::all().filter(|(_, row)| row.effect != Effect::Reads) {
+    let played = tools::all().filter(|(family, _)| SCRIPTED.contains(&family.name));
+    for (_, row) in played.filter(|(_, row)| row.effect != Effect::Reads) {
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));
