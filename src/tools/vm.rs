@@ -197,7 +197,7 @@ pub fn disk(disk: &Disk) -> Record {
 }
 
 /// GiB with at most two decimals, whole where it is.
-fn gigabytes(bytes: i64) -> crate::text::json::Value {
+pub fn gigabytes(bytes: i64) -> crate::text::json::Value {
     use crate::text::json::{Number, Value, int};
     const GIB: i64 = 1 << 30;
     match bytes % GIB {

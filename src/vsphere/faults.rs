@@ -15,6 +15,8 @@ struct Row(&'static str, Kind, &'static str);
 /// Every class that we know more of than that the server refused.
 static TABLE: &[Row] = &[
     Row("AlreadyExists", Kind::Conflict, "Choose another name, or use the one that is there"),
+    Row("CannotAccessFile", Kind::Conflict, "It may be in use, damaged or out of reach"),
+    Row("CannotDeleteFile", Kind::Conflict, "It, or something in it, may be in use"),
     Row("ConcurrentAccess", Kind::Busy, "Somebody else changed it meanwhile; try again"),
     Row(
         "CustomizationFault",

@@ -6,6 +6,7 @@
 //! host refuses (wrong order, newer fields), so order and version are right by construction.
 
 pub mod boot;
+pub mod browse;
 pub mod check;
 pub mod clone;
 pub mod console;
@@ -59,6 +60,9 @@ pub mod session;
 pub mod site;
 pub mod slots;
 pub mod snapshots;
+pub mod store_change;
+pub mod store_move;
+pub mod store_path;
 pub mod stores;
 pub mod tags;
 pub mod task;

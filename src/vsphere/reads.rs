@@ -26,6 +26,7 @@ static READS: &[&str] = &[
     "QueryDateTime",
     "RetrievePropertiesEx",
     "RetrieveServiceContent",
+    "SearchDatastoreSubFolders_Task",
     "SearchDatastore_Task",
     "WaitForUpdatesEx",
 ];

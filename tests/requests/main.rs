@@ -2,9 +2,9 @@
 //! and the number of round trips that each tool takes.
 //!
 //! Each tool is driven through the gate against the public simulator, as an ESXi host and as a
-//! vCenter. Requests over REST are counted and not judged. A tool without a line in [`CALLS`] fails;
-//! so does one that takes more round trips than `tests/golden/round_trips.txt` says
-//! (`UPDATE=1 cargo test --test requests` rewrites it).
+//! vCenter, and every change as a dry run first. Requests over REST are counted and not judged. A
+//! tool without a line in [`CALLS`] fails; so does one that takes more round trips than
+//! `tests/golden/round_trips.txt` says (`UPDATE=1 cargo test --test requests` rewrites it).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
@@ -19,8 +19,9 @@ use std::sync::Arc;
 use jumpvisor::hv::call::Cancel;
 use jumpvisor::text::json::{self, Value};
 use jumpvisor::tools;
-use jumpvisor::tools::Level;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
+use jumpvisor::tools::{Effect, Level};
+use jumpvisor::vsphere::reads::is_read;
 
 use schema::Schema;
 use simulator::{Ear, Simulator};
@@ -120,6 +121,9 @@ fn drive_file(
         let (name, args) = call.trim_start_matches("? ").split_once(' ').unwrap();
         let (_, tool) = tools::find(name).unwrap_or_else(|| panic!("no tool {name}"));
         let place = format!("{model} {claimed} {call}");
+        if tool.effect != Effect::Reads && refusal.is_none() && !args.contains("dry_run") {
+            rehearse(&gate, &ear, (name, args), &place, found);
+        }
         let said = ask(&gate, name, args);
         let done = said.is_ok();
         match (said, refusal) {
@@ -135,6 +139,21 @@ fn drive_file(
     }
     gate.fleet.close();
     hear(schema, &ear, claimed, &format!("{model} {claimed} the end"), found);
+}
+
+/// The same as a dry run first, which may send nothing that writes.
+fn rehearse(gate: &Gate, ear: &Ear, (name, args): (&str, &str), place: &str, found: &mut Found) {
+    let more = if args == "{}" { "" } else { "," };
+    let args = format!("{}{more}\"dry_run\":true}}", args.strip_suffix('}').unwrap());
+    if let Err(error) = ask(gate, name, &args) {
+        found.wrong.push(format!("{place}: as a dry run: {error}"));
+    }
+    for heard in ear.take() {
+        let method = method(&heard.body);
+        if !is_read(&method) {
+            found.wrong.push(format!("{place}: a dry run sent {method}"));
+        }
+    }
 }
 
 fn ask(gate: &Gate, name: &str, args: &str) -> Result<(), String> {

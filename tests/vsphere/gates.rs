@@ -49,14 +49,14 @@ fn words(name: &str) -> &'static [&'static str] {
     }
 }
 
+/// The families that the scripted peer plays; dry runs of all others are among `tests/requests`.
+const SCRIPTED: &[&str] = &["vm", "power", "snapshot"];
+
 #[test]
-fn a_dry_run_of_every_changing_tool_writes_nothing() {
+fn a_dry_run_of_a_changing_tool_writes_nothing() {
     let mut tried = 0;
-    let elsewhere = |name: &str| crate::vcenter::DRIVEN.iter().any(|it| it.0 == name);
-    let here = |row: &tools::Tool| row.effect != Effect::Reads && !elsewhere(row.name);
-    // The peer plays no guests; `guest.rs` holds the same of their tools.
-    let all = tools::all().filter(|(family, _)| family.name != "guest");
-    for (_, row) in all.filter(|(_, row)| here(row)) {
+    let played = tools::all().filter(|(family, _)| SCRIPTED.contains(&family.name));
+    for (_, row) in played.filter(|(_, row)| row.effect != Effect::Reads) {
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));
