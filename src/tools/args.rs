@@ -45,11 +45,14 @@ pub struct Arg {
     pub required: bool,
     /// Never written to the audit log.
     pub secret: bool,
+    /// Written to the audit log as its length only.
+    pub measured: bool,
 }
 
 impl Arg {
     const fn new(name: &'static str, about: &'static str, kind: Kind) -> Arg {
-        Arg { name, about, kind, default: Default::None, required: false, secret: false }
+        let default = Default::None;
+        Arg { name, about, kind, default, required: false, secret: false, measured: false }
     }
 
     pub const fn text(name: &'static str, about: &'static str) -> Arg {
@@ -91,6 +94,11 @@ impl Arg {
     pub const fn secret(self) -> Arg {
         Arg { secret: true, ..self }
     }
+
+    /// Text that a person types into a guest or a console, which may be a password.
+    pub const fn measured(self) -> Arg {
+        Arg { measured: true, ..self }
+    }
 }
 
 /// Which server; accepted by every tool, told once in the instructions.
@@ -131,12 +139,17 @@ impl Args {
         }
     }
 
-    /// The given arguments with secrets left out, for the audit log.
+    /// The given arguments for the audit log: secrets left out, what was typed as its length.
     pub fn for_audit(&self) -> Object {
-        let open = |name: &str| known(self.row, name).is_some_and(|arg| !arg.secret);
         let mut shown = Object::new();
-        for (name, value) in self.given.iter().filter(|(name, _)| open(name)) {
-            shown.insert(name.clone(), value.clone());
+        for (name, value) in &self.given {
+            let value = match known(self.row, name) {
+                Some(arg) if arg.secret => continue,
+                Some(arg) if arg.measured => json::text(format!("<{} bytes>", bytes_in(value))),
+                Some(_) => value.clone(),
+                None => continue,
+            };
+            shown.insert(name.clone(), value);
         }
         shown
     }
@@ -271,6 +284,15 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
     }
 }
 
+/// Bytes of a text, or of all texts of a list.
+fn bytes_in(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes_in).sum(),
+        value => json::write(value).len(),
+    }
+}
+
 fn whole(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
@@ -338,6 +360,23 @@ mod tests {
         ] {
             assert_eq!(check(given).err().unwrap().to_string(), said, "{given}");
         }
+    }
+
+    #[test]
+    fn the_audit_log_sees_no_secret_and_only_the_length_of_what_is_typed() {
+        static TYPED: &[Arg] = &[
+            NAME,
+            Arg::text("password", "").secret(),
+            Arg::text("command", "").measured(),
+            Arg::texts("arguments", "").measured(),
+        ];
+        let given = r#"{"name":"a","password":"p","command":"höh","arguments":["ab","c"]}"#;
+        let Ok(Value::Object(given)) = json::parse(given) else { panic!("{given}") };
+        let shown = Args::check(TYPED, given).unwrap().for_audit();
+        assert_eq!(
+            json::write_object(&shown),
+            r#"{"arguments":"<3 bytes>","command":"<4 bytes>","name":"a"}"#
+        );
     }
 
     #[test]
