@@ -33,7 +33,7 @@ pub fn servers(config: &Config) -> Result<Vec<Server>> {
 pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
     Ok(Arc::new(Gate {
         fleet: Fleet::new(servers),
-        files: Files::anywhere(),
+        files: Files::anywhere().read_only(config.read_only),
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),

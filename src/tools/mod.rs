@@ -14,6 +14,7 @@ pub mod datastore;
 pub mod disk;
 pub mod esxi;
 pub mod guest;
+pub mod keyboard;
 pub mod nic;
 pub mod offer;
 pub mod plan;
@@ -186,8 +187,12 @@ pub static FAMILIES: &[Family] = &[
 ];
 
 /// Names that scripts of earlier servers use; answered, never listed.
-pub static OLDER_NAMES: &[(&str, &str)] =
-    &[("power_off_vm", "power_off"), ("power_on_vm", "power_on")];
+pub static OLDER_NAMES: &[(&str, &str)] = &[
+    ("get_recent_events", "list_recent_events"),
+    ("get_recent_tasks", "list_recent_tasks"),
+    ("power_off_vm", "power_off"),
+    ("power_on_vm", "power_on"),
+];
 
 /// Every tool with its family, in the order of listing.
 pub fn all() -> impl Iterator<Item = (&'static Family, &'static Tool)> {

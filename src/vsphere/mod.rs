@@ -5,21 +5,26 @@
 //! in `hv` or in tools that span hypervisors. Surprising: simulators accept requests that a real
 //! host refuses (wrong order, newer fields), so order and version are right by construction.
 
+pub mod alarms;
 pub mod boot;
 pub mod check;
 pub mod clone;
+pub mod collector;
 pub mod console;
 pub mod copy;
 pub mod copy_spec;
+pub mod counters;
 pub mod create;
 pub mod decode;
 pub mod detail;
 pub mod devices;
 pub mod disks;
 pub mod encode;
+pub mod events;
 pub mod faults;
 pub mod guest;
 pub mod hardware;
+pub mod keyboard;
 pub mod lifecycle;
 pub mod live;
 pub mod machines;
@@ -33,11 +38,13 @@ pub mod reads;
 pub mod reconfigure;
 pub mod register;
 mod scalar;
+pub mod screen;
 pub mod session;
 pub mod site;
 pub mod snapshots;
 pub mod stores;
 pub mod task;
+pub mod tasks_list;
 pub mod tree;
 pub mod wire;
 

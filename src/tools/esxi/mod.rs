@@ -4,6 +4,7 @@ pub mod api;
 pub mod console;
 pub mod host;
 pub mod inventory;
+pub mod journal;
 pub mod maintenance;
 pub mod monitor;
 pub mod move_vm;
