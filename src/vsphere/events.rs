@@ -48,8 +48,8 @@ pub struct Event {
     pub id: i64,
 }
 
-/// The newest that were asked for, the newest first.
-pub fn recent(it: &Vsphere, call: &Call, wanted: &Wanted<'_>) -> Result<Vec<Event>> {
+/// The newest that were asked for, the newest first, and whether there may be more.
+pub fn recent(it: &Vsphere, call: &Call, wanted: &Wanted<'_>) -> Result<(Vec<Event>, bool)> {
     let types = types(wanted.types)?;
     let entity = match wanted.entity {
         Some(name) => Some(entity(it, call, name)?),
@@ -73,7 +73,8 @@ pub fn recent(it: &Vsphere, call: &Call, wanted: &Wanted<'_>) -> Result<Vec<Even
         filter.set("eventTypeId", names);
     }
     let size = match types {
-        Types::Named(_) => wanted.count,
+        // One more tells whether there are more.
+        Types::Named(_) => wanted.count.saturating_add(1).min(MOST),
         Types::Patterns(_) => MOST,
     };
     let row = it.session.with(call, |live| {
@@ -81,6 +82,7 @@ pub fn recent(it: &Vsphere, call: &Call, wanted: &Wanted<'_>) -> Result<Vec<Even
         collector.page(size)?;
         props::one(&it.session, call, &collector.at, "EventHistoryCollector", &["latestPage"])
     })?;
+    let full = row.items("latestPage").len() >= usize::try_from(size).unwrap_or(0);
     let events = row.items("latestPage").iter().filter_map(Value::as_object).map(event);
     let fits = |it: &Event| match &types {
         Types::Named(_) => true,
@@ -91,8 +93,10 @@ pub fn recent(it: &Vsphere, call: &Call, wanted: &Wanted<'_>) -> Result<Vec<Even
     let found: Vec<Event> = events.filter(fits).collect();
     let at = |it: &Event| time::millis(&it.time).unwrap_or(0);
     let mut found = order::by(found, &|a, b| at(b).cmp(&at(a)).then(b.id.cmp(&a.id)));
-    found.truncate(usize::try_from(wanted.count).unwrap_or(0));
-    Ok(found)
+    let count = usize::try_from(wanted.count).unwrap_or(0);
+    let more = full || found.len() > count;
+    found.truncate(count);
+    Ok((found, more))
 }
 
 /// Which events are meant.

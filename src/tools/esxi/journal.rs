@@ -21,23 +21,13 @@ pub const EVENTS_OF: Arg =
     Arg::text("entity_name", "only of this object and what is below it: name, id or path");
 pub const TASK: Arg = Arg::text("task_id", "as list_recent_tasks shows it").required();
 
-/// The first rows of a list that cannot be paged, with how many there are.
-fn newest(
-    key: &'static str,
-    columns: &'static [&'static str],
-    rows: Vec<Record>,
-    total: usize,
-) -> Reply {
-    Reply::Rows(Rows { total, ..Rows::whole(key, columns, rows) })
-}
-
 pub fn tasks(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let most = usize::try_from(args.int(MOST_TASKS)?).unwrap_or(0);
     let found = tasks_list::recent(client(ctx)?, &ctx.call, args.opt_text(TASKS_OF))?;
     let columns =
         &["id", "task", "entity", "state", "progress", "started", "seconds", "user", "error"];
     let rows = found.iter().take(most).map(task).collect();
-    Ok(newest("tasks", columns, rows, found.len()))
+    Ok(Reply::Rows(Rows { total: found.len(), ..Rows::whole("tasks", columns, rows) }))
 }
 
 fn task(it: &Task) -> Record {
@@ -66,11 +56,10 @@ pub fn events(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
         hours_back: args.int(HOURS)?,
         entity: args.opt_text(EVENTS_OF),
     };
-    let found = events::recent(client(ctx)?, &ctx.call, &wanted)?;
+    let (found, more) = events::recent(client(ctx)?, &ctx.call, &wanted)?;
     let columns = &["time", "type", "severity", "user", "vm", "host_name", "message"];
-    let rows: Vec<Record> = found.iter().map(event).collect();
-    let total = rows.len();
-    Ok(newest("events", columns, rows, total))
+    let rows = found.iter().map(event).collect();
+    Ok(Reply::Rows(Rows { more, ..Rows::whole("events", columns, rows) }))
 }
 
 fn event(it: &Event) -> Record {
