@@ -212,7 +212,9 @@ fn agent(it: &Vsphere, call: &Call, at: MachineRef) -> Result<Agent> {
     let native = row.text("guest.toolsVersionStatus2").unwrap_or_default();
     let known = STANDING.iter().find(|known| known.0 == native);
     let machine = Machine { at, ..machine(&row) };
-    let running = row.text("guest.toolsRunningStatus") == Some("guestToolsRunning");
+    // What a server last heard of a guest that is off now may linger.
+    let running = machine.power == PowerState::On
+        && row.text("guest.toolsRunningStatus") == Some("guestToolsRunning");
     let installed = row.text("guest.toolsInstallType");
     let install_type = installed.and_then(|it| INSTALLED.iter().find(|known| known.0 == it));
     let text = |path: &str| row.string(path).filter(|it| !it.is_empty());

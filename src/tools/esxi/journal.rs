@@ -11,16 +11,24 @@ use crate::vsphere::events::{Event, Wanted};
 use crate::vsphere::tasks_list;
 use crate::vsphere::tasks_list::Task;
 
+/// Tasks of one answer.
 pub const MOST_TASKS: Arg = Arg::int("max_count", "rows at most", 1, 1000).or(Default::Int(20));
+/// Whose tasks.
 pub const TASKS_OF: Arg = Arg::text("entity_name", "only on this object: name, glob or id");
+/// Events of one answer.
 pub const MOST_EVENTS: Arg = Arg::int("max_count", "rows at most", 1, 1000).or(Default::Int(50));
+/// Which events.
 pub const TYPES: Arg =
     Arg::texts("event_types", "such as VmPoweredOnEvent, VmPowered*, esx.problem.*");
+/// How long ago.
 pub const HOURS: Arg = Arg::int("hours_back", "how far back", 1, 87_600).or(Default::Int(24));
+/// Whose events.
 pub const EVENTS_OF: Arg =
     Arg::text("entity_name", "only of this object and what is below it: name, id or path");
+/// One task, required.
 pub const TASK: Arg = Arg::text("task_id", "as list_recent_tasks shows it").required();
 
+/// What runs or ended lately.
 pub fn tasks(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let most = usize::try_from(args.int(MOST_TASKS)?).unwrap_or(0);
     let found = tasks_list::recent(client(ctx)?, &ctx.call, args.opt_text(TASKS_OF))?;
@@ -48,6 +56,7 @@ fn task(it: &Task) -> Record {
         .flag("cancelable", it.cancelable && !it.has_ended())
 }
 
+/// What happened lately.
 pub fn events(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let types = args.texts(TYPES);
     let wanted = Wanted {
