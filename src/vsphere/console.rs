@@ -102,10 +102,10 @@ impl Vsphere {
         wanted: &str,
     ) -> Result<(MachineRef, Ticket<'a>)> {
         let at = self.locate(call, wanted)?;
-        let paths = &["runtime.powerState", "summary.config.template"];
-        let row = props::one(&self.session, call, &reference(&at), "VirtualMachine", paths)?;
+        let (vm, paths) = (reference(&at), keyboard::STATE);
+        let row = props::one(&self.session, call, &vm, "VirtualMachine", paths)?;
         keyboard::runs(&row, &at, "it has no console to open")?;
-        let ticket = Ticket { from: self, vm: reference(&at) };
+        let ticket = Ticket { from: self, vm };
         Ok((at, ticket))
     }
 }

@@ -24,12 +24,21 @@ const REST: Duration = Duration::from_millis(60);
 /// The keyboard's page of the USB tables, which the lower half of a code names.
 const PAGE: i64 = 7;
 
+/// What [`runs`] looks at.
+pub const STATE: &[&str] =
+    &["runtime.powerState", "runtime.connectionState", "runtime.host", "summary.config.template"];
+
 /// Refuses a machine that does not run; `so` says what that means.
 pub fn runs(row: &Row, at: &MachineRef, so: &str) -> Result<()> {
     let (name, state) = (&at.name, power(row.text("runtime.powerState").unwrap_or_default()));
     if row.flag("summary.config.template") == Some(true) {
         return Err(Error::new(Kind::Conflict, format!("`{name}` is a template: {so}"))
             .hint("clone_vm makes a VM of it"));
+    }
+    if let Some(lost) = row.text("runtime.connectionState").filter(|it| *it != "connected") {
+        return Err(Error::new(Kind::Conflict, format!("`{name}` is {lost}: {so}")).hint(
+            "Its host or its files cannot be reached; list_hosts and get_vm_info show more",
+        ));
     }
     match state {
         PowerState::On => Ok(()),
@@ -46,8 +55,7 @@ pub fn prepare<'a>(
     typing: Typing,
 ) -> Result<Prepared<'a>> {
     let at = it.locate(call, wanted)?;
-    let paths = &["runtime.powerState", "summary.config.template"];
-    let row = props::one(&it.session, call, &reference(&at), "VirtualMachine", paths)?;
+    let row = props::one(&it.session, call, &reference(&at), "VirtualMachine", STATE)?;
     runs(&row, &at, "nobody hears its keyboard")?;
     let seen = format!("{} poweredOn", at.id);
     let step = format!("`{}` ({}) gets {}", at.name, at.id, typing.told);
@@ -99,17 +107,14 @@ fn send(it: &Vsphere, call: &Call, at: &MachineRef, part: &[Stroke]) -> Result<u
     let spec = Object::new("UsbScanCodeSpec").with("keyEvents", events);
     let args = Object::args().with("spec", spec);
     let method = "PutUsbScanCodes";
-    let taken = it.session.call(call, &reference(at), method, &args).map_err(|error| {
-        match error.fault_name() {
-            Some("InvalidRequest") => {
-                error.hint("The ESXi host of the VM may be older than 6.5, which knows no typing")
+    let taken =
+        it.session.call(call, &reference(at), method, &args).map_err(|error| {
+            match error.fault_name() {
+                Some("InvalidRequest") => error
+                    .hint("The ESXi host of the VM may be older than 6.5, which knows no typing"),
+                _ => error,
             }
-            Some("NoPermission") => error.hint(
-                "The account needs VirtualMachine.Interact.PutUsbScanCodes (Inject USB HID scan codes)",
-            ),
-            _ => error,
-        }
-    })?;
+        })?;
     let taken = taken.as_ref().and_then(Value::as_int).and_then(|it| usize::try_from(it).ok());
     Ok(taken.unwrap_or(part.len()).min(part.len()))
 }

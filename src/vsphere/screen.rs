@@ -11,7 +11,7 @@ use crate::hv::call::Call;
 use crate::hv::console::Screen;
 use crate::hv::model::MachineRef;
 use crate::vim::value::Object;
-use crate::vsphere::keyboard::runs;
+use crate::vsphere::keyboard::{STATE, runs};
 use crate::vsphere::live::Live;
 use crate::vsphere::machines::reference;
 use crate::vsphere::{Vsphere, props};
@@ -38,8 +38,7 @@ pub fn read(
     height: Option<i64>,
 ) -> Result<Screen> {
     let at = it.locate(call, wanted)?;
-    let paths = &["runtime.powerState", "runtime.host", "summary.config.template"];
-    let row = props::one(&it.session, call, &reference(&at), "VirtualMachine", paths)?;
+    let row = props::one(&it.session, call, &reference(&at), "VirtualMachine", STATE)?;
     runs(&row, &at, "there is no screen")?;
     let mut scales = true;
     if let Some(host) = row.reference("runtime.host") {
