@@ -61,10 +61,10 @@ fn wait(
     // The wait itself goes on after a cancel, to see how the task ends.
     let patient = Call::new(call.rights());
     let result = session.with(&patient, |live| {
-        let collector = Collector::new(session, &patient, live)?;
+        let collector = Collector::new(session, &patient, live).map_err(started)?;
         let mut watched = vec![(task, "info")];
         watched.extend(machine.map(|it| (it, "runtime.question")));
-        collector.filter(&watched)?;
+        collector.filter(&watched).map_err(started)?;
         stop.waits_on(&collector.at);
         Watch { collector: &collector, stop: &stop, call, task, machine, method, doing }
             .to_the_end()
@@ -77,6 +77,11 @@ fn wait(
         Err(error) if error.kind() == Kind::Network => Err(lost(method, &error)),
         result => result,
     }
+}
+
+/// The task was started, and only the wait for it failed.
+fn started(error: Error) -> Error {
+    error.hint("The task was started and goes on; list_recent_tasks shows it")
 }
 
 /// The task was started; what became of it nobody knows.
