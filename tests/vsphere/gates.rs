@@ -36,6 +36,8 @@ fn words(name: &str) -> &'static [&'static str] {
         "register_vm" => &["path=[datastore1] old/old.vmx", "name=old"],
         "rename_snapshot" => &["name=db01", "snapshot_name=before", "new_name=after"],
         "rename_vm" => &["name=db01", "new_name=db02"],
+        "get_console_url" => &["name=web01"],
+        "send_keys" => &["name=web01", "text=a"],
         "set_boot_order" => &["name=db01", "order=cdrom,disk,network"],
         "shutdown_guest" | "reboot_guest" | "standby_guest" | "reset_vm" | "suspend_vm"
         | "power_off" => &["name=web01"],
@@ -47,6 +49,10 @@ fn words(name: &str) -> &'static [&'static str] {
 fn a_dry_run_of_every_changing_tool_writes_nothing() {
     let mut tried = 0;
     for (_, row) in tools::all().filter(|(_, row)| row.effect != Effect::Reads) {
+        // No task runs there that could be cancelled.
+        if row.name == "cancel_task" {
+            continue;
+        }
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));
