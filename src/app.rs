@@ -41,7 +41,8 @@ pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> 
         files: match &config.files_root {
             Some(roots) => Files::below(roots.clone()),
             None => Files::anywhere(),
-        },
+        }
+        .read_only(config.read_only),
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),

@@ -51,6 +51,12 @@ pub fn unix_millis(text: &str) -> Option<i64> {
     Some((days * 86_400 + hour * 3600 + minute * 60 + second - ahead) * 1000 + millis)
 }
 
+/// A moment of so many milliseconds after 1970, as the API wants it.
+pub fn from_millis(millis: i64) -> String {
+    let since = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    rfc3339(UNIX_EPOCH + since)
+}
+
 /// Days since 1970-01-01 to a date, by the 400-year cycle of the Gregorian calendar.
 fn civil(days: u64) -> (u64, u64, u64) {
     let shifted = days + 719_468;

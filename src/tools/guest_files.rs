@@ -63,22 +63,17 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let pattern = args.opt_text(PATTERN);
     let page = (offset, limit);
     let found = ctx.guest()?.list(&ctx.call, &at, path, pattern, page).map_err(of(&at))?;
-    Ok(Reply::Rows(Rows {
-        key: "files",
-        rows: found.files.iter().map(row).collect(),
-        concise: &["name", "type", "size", "modified", "owner", "permissions"],
-        total: found.total,
-        offset: Some(offset),
-        failed: 0,
-        unasked: Vec::new(),
-    }))
+    let columns = &["name", "type", "size_bytes", "modified", "owner", "permissions"];
+    let rows = found.files.iter().map(row).collect();
+    let (total, offset) = (found.total, Some(offset));
+    Ok(Reply::Rows(Rows { total, offset, ..Rows::whole("files", columns, rows) }))
 }
 
 fn row(it: &GuestFile) -> Record {
     Record::new()
         .text("name", &it.name)
         .text("type", it.kind.word())
-        .int("size", it.size)
+        .int("size_bytes", it.size)
         .maybe_text("modified", it.modified.clone())
         .maybe_int("owner", it.owner)
         .maybe_int("group", it.group)

@@ -18,6 +18,7 @@ pub mod guest;
 pub mod guest_content;
 pub mod guest_files;
 pub mod guest_text;
+pub mod keyboard;
 pub mod nic;
 pub mod offer;
 pub mod plan;
@@ -196,6 +197,8 @@ pub static FAMILIES: &[Family] = &[
 pub static OLDER_NAMES: &[(&str, &str)] = &[
     ("get_disk_info", "list_disks"),
     ("get_nic_info", "list_nics"),
+    ("get_recent_events", "list_recent_events"),
+    ("get_recent_tasks", "list_recent_tasks"),
     ("power_off_vm", "power_off"),
     ("power_on_vm", "power_on"),
     ("resize_disk", "extend_disk"),

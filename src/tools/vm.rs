@@ -79,7 +79,8 @@ pub fn page<T>(
         })
         .collect();
     let unasked = gathered.unasked;
-    Ok(Reply::Rows(Rows { key, rows, concise, total, offset: Some(offset), failed: 0, unasked }))
+    let offset = Some(offset);
+    Ok(Reply::Rows(Rows { total, offset, unasked, ..Rows::whole(key, concise, rows) }))
 }
 
 struct Wanted<'a> {

@@ -109,6 +109,11 @@ static TABLE: &[Row] = &[
     Row("QuestionPending", Kind::Conflict, "Answer with answer_vm_question"),
     Row("RequestCanceled", Kind::Cancelled, ""),
     Row(
+        "RestrictedByAdministrator",
+        Kind::Conflict,
+        "The server's administrator has limited it; ask for less at once",
+    ),
+    Row(
         "RestrictedVersion",
         Kind::Denied,
         "This ESXi runs the free licence: its API is read-only. A paid or evaluation licence lifts that",

@@ -5,13 +5,16 @@
 //! in `hv` or in tools that span hypervisors. Surprising: simulators accept requests that a real
 //! host refuses (wrong order, newer fields), so order and version are right by construction.
 
+pub mod alarms;
 pub mod boot;
 pub mod browse;
 pub mod check;
 pub mod clone;
+pub mod collector;
 pub mod console;
 pub mod copy;
 pub mod copy_spec;
+pub mod counters;
 pub mod create;
 pub mod decode;
 pub mod detail;
@@ -19,6 +22,7 @@ pub mod devices;
 pub mod disks;
 pub mod drives;
 pub mod encode;
+pub mod events;
 pub mod facts;
 pub mod faults;
 pub mod folders;
@@ -34,6 +38,7 @@ pub mod host_services;
 pub mod hosts;
 pub mod inventory;
 pub mod iso;
+pub mod keyboard;
 pub mod lifecycle;
 pub mod live;
 pub mod machines;
@@ -52,6 +57,7 @@ pub mod register;
 pub mod relocate;
 pub mod rest;
 mod scalar;
+pub mod screen;
 pub mod serial;
 pub mod serial_draft;
 pub mod serial_host;
@@ -66,6 +72,7 @@ pub mod store_path;
 pub mod stores;
 pub mod tags;
 pub mod task;
+pub mod tasks_list;
 pub mod template;
 pub mod transfer;
 pub mod tree;

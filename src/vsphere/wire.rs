@@ -79,6 +79,21 @@ impl Wire {
         Ok(self.counted(self.exchange.exchange(request)?))
     }
 
+    /// Gets something beside SOAP with the session's cookie, whatever its status.
+    pub fn fetch(
+        &self,
+        path: &str,
+        cookie: Option<&Secret>,
+        silence: Option<Duration>,
+    ) -> Result<Response> {
+        let mut request = Request::new("GET", path, b"");
+        if let Some(cookie) = cookie {
+            request = request.header("Cookie", cookie.reveal());
+        }
+        request.silence = silence;
+        self.send(&request)
+    }
+
     fn counted(&self, mut response: Response) -> Response {
         let (body, counts) = (response.body, self.counts.clone());
         response.body = Box::new(Counted { body, counts });

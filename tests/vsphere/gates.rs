@@ -36,6 +36,8 @@ fn words(name: &str) -> &'static [&'static str] {
         "register_vm" => &["path=[datastore1] old/old.vmx", "name=old"],
         "rename_snapshot" => &["name=db01", "snapshot_name=before", "new_name=after"],
         "rename_vm" => &["name=db01", "new_name=db02"],
+        "get_console_url" => &["name=web01"],
+        "send_keys" => &["name=web01", "text=a"],
         "set_boot_order" => &["name=db01", "order=cdrom,disk,network"],
         "shutdown_guest" | "reboot_guest" | "standby_guest" | "reset_vm" | "suspend_vm"
         | "power_off" => &["name=web01"],

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod folder;
 pub mod host;
 pub mod inventory;
+pub mod journal;
 pub mod maintenance;
 pub mod monitor;
 pub mod move_vm;
