@@ -5,6 +5,7 @@
 //! (see `build.rs`), and every value is a [`value::Value`].
 
 mod convert;
+pub mod effect;
 pub mod table;
 pub mod value;
 pub mod version;

@@ -17,6 +17,7 @@ const NONE: u16 = u16::MAX;
 const OPTIONAL: u8 = 0x40;
 const ARRAY: u8 = 0x80;
 const SINCE: u8 = 0x3f;
+const PARAMETERS: u8 = 0x3f;
 
 // ---- layout ----
 
@@ -289,7 +290,7 @@ impl Method {
     /// Its parameters in wire order, without `_this`.
     pub fn params(self) -> impl Iterator<Item = Field> {
         let first = usize::from(u16_at(self.at() + 4));
-        let all = first..first + usize::from(byte(self.at() + 10));
+        let all = first..first + usize::from(byte(self.at() + 10) & PARAMETERS);
         all.map(move |at| Field::stored(PARAMS_AT + at * 5, self.owner()))
     }
 
@@ -320,6 +321,11 @@ impl Method {
     /// The version that it came with.
     pub fn since(self) -> Version {
         Version::stored(byte(self.at() + 11) & SINCE)
+    }
+
+    /// The number behind [`crate::vim::effect::Effect`].
+    pub(crate) fn mark(self) -> u8 {
+        byte(self.at() + 10) >> 6
     }
 }
 
