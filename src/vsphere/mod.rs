@@ -18,6 +18,7 @@ pub mod devices;
 pub mod disks;
 pub mod encode;
 pub mod faults;
+pub mod generic;
 pub mod guest;
 pub mod hardware;
 pub mod lifecycle;
