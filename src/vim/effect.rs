@@ -25,7 +25,7 @@ impl Effect {
         match self {
             Effect::Never => "never",
             Effect::Changes => "changes",
-            Effect::Guarded => "reads (admin)",
+            Effect::Guarded => "reads, admin only",
             Effect::Reads => "reads",
         }
     }

@@ -14,7 +14,7 @@ use crate::vim::value::{Object, Value};
 
 /// Fields that show what is behind a machine's or a server's door, whoever declares them.
 static WITHHELD: &[&str] =
-    &["configChanges", "extraConfig", "licenseKey", "licenseKeys", "sspiToken"];
+    &["configChanges", "extraConfig", "licenseKey", "licenseKeys", "sessionId"];
 
 /// The same of one type only.
 static WITHHELD_OF: &[(&str, &str)] = &[

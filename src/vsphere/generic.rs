@@ -41,8 +41,10 @@ pub fn singleton(it: &Vsphere, call: &Call, kind: Type) -> Result<Ref> {
         match declared_once(kind) {
             true => Error::new(Kind::Unsupported, format!("this server has no {name}"))
                 .hint("It may need vCenter, or a newer version"),
-            false => Error::usage(format!("there may be many a {name}: name one by its id"))
-                .hint(format!("As in {name}:ID; lists and get_object show ids")),
+            false => {
+                Error::usage(format!("a server can have more than one {name}: name one by its id"))
+                    .hint(format!("As in {name}:ID; lists and get_object show ids"))
+            }
         }
     })
 }

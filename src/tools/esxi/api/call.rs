@@ -55,7 +55,11 @@ pub fn plan(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Request>> {
     };
     let none = json::Object::new();
     let given = args.opt_object(ARGUMENTS).unwrap_or(&none);
-    let request = generic::prepare(it, &ctx.call, at, method, given)?;
+    let request =
+        generic::prepare(it, &ctx.call, at, method, given).map_err(|error| match error.kind() {
+            Kind::Usage => error.hint(format!("describe_api name={method:?} shows the arguments")),
+            _ => error,
+        })?;
     let seen = request.at.to_string();
     let losses = match method.effect() {
         Effect::Changes => vec![format!("what {method:?} loses is not looked at beforehand")],
@@ -125,7 +129,8 @@ pub fn act(ctx: &Ctx<'_>, request: Request) -> Result<Reply> {
     let record = Record::new().text("object", at.to_string()).text("method", method.name());
     let said = format!("{at}: {}", method.name());
     let Some(value) = result else {
-        return Ok(Reply::said(format!("{said}: done"), record.value("result", Json::Null)));
+        let done = if method.result().is_some() { "answers nothing" } else { "done" };
+        return Ok(Reply::said(format!("{said}: {done}"), record.value("result", Json::Null)));
     };
     let mut writer = Writer::new(ctx.level >= Level::Admin);
     let (json, note) = fitted(writer.write(&value), ROOM);

@@ -104,8 +104,11 @@ fn summary(ty: Type) -> String {
         _ => {
             let parent =
                 ty.parent().filter(|it| !matches!(it.name(), "DynamicData" | "ManagedObject"));
-            let extends = parent.map_or(String::new(), |it| format!("extends {}: ", it.name()));
-            format!("{extends}{}", some(ty.own_fields().map(|it| it.name).collect()))
+            let mut said: Vec<String> =
+                parent.iter().map(|it| format!("extends {}", it.name())).collect();
+            said.push(some(ty.own_fields().map(|it| it.name).collect()));
+            said.retain(|it| !it.is_empty());
+            said.join(": ")
         }
     }
 }
