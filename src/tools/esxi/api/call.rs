@@ -22,9 +22,12 @@ use crate::vim::value::Ref;
 use crate::vsphere::generic;
 use crate::vsphere::generic::Request;
 
+/// On what.
 pub const OBJECT: Arg =
     Arg::text("object", "VirtualMachine:vm-12, or a type that a server has once").required();
+/// Which method.
 pub const METHOD: Arg = Arg::text("method", "such as ReconfigVM_Task").required();
+/// With what.
 pub const ARGUMENTS: Arg =
     Arg::object("arguments", "by name, as describe_api shows them; _typeName for subtypes");
 
@@ -41,6 +44,7 @@ static INSTEAD: &[(&str, &str)] = &[
 
 const NOT_YOURS: &str = "The session is this program's own: it logs in and out by itself";
 
+/// Checks everything that can be checked before the call.
 pub fn plan(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Request>> {
     let it = client(ctx)?;
     let object = args.text(OBJECT)?.trim();
@@ -123,6 +127,7 @@ fn steps(request: &Request, given: &json::Object) -> Vec<String> {
     steps
 }
 
+/// Makes the call and shows what it answers.
 pub fn act(ctx: &Ctx<'_>, request: Request) -> Result<Reply> {
     let result = generic::run(client(ctx)?, &ctx.call, &request)?;
     let Request { at, method, .. } = &request;

@@ -17,6 +17,7 @@ use crate::vim::from_json::{TYPE_NAME, is_abstract};
 use crate::vim::table::{Field, Method, Type, TypeKind, methods, property_path, types};
 use crate::vim::version::Version;
 
+/// What is to be described.
 pub const NAME: Arg =
     Arg::text("name", "such as VirtualMachine.ReconfigVM_Task, VirtualDisk or HostSystem.config")
         .required();
@@ -30,6 +31,7 @@ enum Meant {
     Type(Type),
 }
 
+/// `describe_api`.
 pub fn run(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let version = client(ctx)?.session.shown().live.map(|live| live.version);
     let mut page = Page { lines: Vec::new(), record: Record::new(), version };

@@ -18,9 +18,13 @@ use crate::vim::to_json::{Writer, is_withheld};
 use crate::vim::value::{Ref, Value};
 use crate::vsphere::{Vsphere, generic};
 
+/// Which managed type.
 pub const TYPE: Arg = Arg::text("type", "such as VirtualMachine or PerformanceManager").required();
+/// Which one, by its id.
 pub const ID: Arg = Arg::text("id", "such as vm-12; not needed for what a server has once");
+/// Which one, by its place.
 pub const PATH: Arg = Arg::text("path", "inventory path instead of id: DC0/vm/prod/web01");
+/// What of it.
 pub const PROPERTIES: Arg =
     Arg::texts("properties", "paths such as runtime.powerState, config.hardware.device[4000]");
 
@@ -30,6 +34,7 @@ const MOST_PATHS: usize = 50;
 /// What is read where nothing is asked for, of the objects that have it.
 const CHEAP: &[&str] = &["name", "parent", "overallStatus"];
 
+/// `get_object`.
 pub fn run(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let it = client(ctx)?;
     let kind = generic::managed(args.text(TYPE)?.trim())?;

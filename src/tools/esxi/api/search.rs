@@ -11,12 +11,16 @@ use crate::vim::search::{Found, find};
 use crate::vim::table::{Method, Type, TypeKind};
 use crate::vim::version::Version;
 
+/// The words.
 pub const QUERY: Arg = Arg::text("query", "words of a name, such as: power on vm").required();
+/// What sort of thing.
 pub const KIND: Arg = Arg::choice("kind", "only these", &["method", "type", "property", "value"]);
+/// Rows of one answer; fewer than elsewhere, since the best come first.
 pub const LIMIT: Arg = Arg::int("limit", "", 1, 1000).or(Default::Int(30));
 
 const COLUMNS: &[&str] = &["kind", "name", "summary", "effect", "privilege"];
 
+/// `search_api`.
 pub fn run(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     client(ctx)?;
     let query = args.text(QUERY)?;
