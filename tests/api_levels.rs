@@ -117,6 +117,19 @@ fn secrets_are_withheld_below_an_admin() {
 }
 
 #[test]
+fn what_is_too_large_says_what_to_ask_instead() {
+    let gate = gate();
+    let read = |path: &str| {
+        let args = format!(r#"{{"type":"PerformanceManager","properties":["{path}"]}}"#);
+        ask(&gate, Level::Read, "get_object", &args)
+    };
+    let all = read("perfCounter");
+    let said = "items shown; one item can be asked for by its key: perfCounter[KEY]";
+    assert!(all.len() < 30_000 && all.ends_with(said), "{all}");
+    assert!(read("perfCounter[6]").contains("\"key\":6"));
+}
+
+#[test]
 fn reads_are_for_all_changes_for_admins_and_sessions_for_nobody() {
     let gate = gate();
     let id = web01(&gate);

@@ -118,16 +118,21 @@ fn rank(words: &[String], owner: &str, own: &str) -> Option<usize> {
         let fits = [
             parts.contains(word),
             parts.iter().any(|part| part.starts_with(word.as_str())),
-            name.contains(word.as_str()),
+            // Three letters are somewhere in half of all names.
+            word.len() > 3 && name.contains(word.as_str()),
         ];
         fits.iter().position(|it| *it)
     };
-    let sum = words.iter().map(|word| match fit(word, &low, &parts) {
-        Some(worse) => 1 + worse * 2,
-        None => 4 + fit(word, &owner_low, &owner_parts).unwrap_or(2) * 2,
-    });
+    let mut sum = 1;
+    for word in words {
+        sum += match (fit(word, &low, &parts), fit(word, &owner_low, &owner_parts)) {
+            (Some(worse), _) => 1 + worse * 2,
+            (None, Some(worse)) => 2 + worse * 2,
+            (None, None) => return None,
+        };
+    }
     // A name that says much beside what was asked fits less.
-    Some(1 + sum.sum::<usize>() + parts.len().saturating_sub(words.len()).min(4))
+    Some(sum + parts.len().saturating_sub(words.len()).min(4))
 }
 
 #[cfg(test)]
