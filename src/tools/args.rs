@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::text::json;
 use crate::text::json::{Number, Object, Value};
 use crate::text::nearest::nearest;
+use crate::text::secret::names_secret;
 
 /// What an argument holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -154,7 +155,7 @@ impl Args {
             let value = match known(self.row, name) {
                 Some(arg) if arg.secret => continue,
                 Some(arg) if arg.measured => json::text(format!("<{} bytes>", bytes_in(value))),
-                Some(_) => value.clone(),
+                Some(_) => masked(value),
                 None => continue,
             };
             shown.insert(name.clone(), value);
@@ -232,6 +233,26 @@ impl Args {
         };
         items.iter().filter_map(text).collect()
     }
+}
+
+/// The same value without the secrets that members of that name hold, at any depth.
+pub fn masked(value: &Value) -> Value {
+    let Value::Object(members) = value else {
+        return match value {
+            Value::Array(items) => Value::Array(items.iter().map(masked).collect()),
+            other => other.clone(),
+        };
+    };
+    // `{"key": "guestinfo.password", "value": ...}`: the secret is beside its name.
+    let key = json::get_text(members, "key").unwrap_or_default();
+    let paired = names_secret(key) || key.starts_with("guestinfo.");
+    let mut shown = Object::new();
+    for (name, value) in members {
+        let hide = names_secret(name) || (paired && name == "value");
+        let value = if hide { json::text("***") } else { masked(value) };
+        shown.insert(name.clone(), value);
+    }
+    Value::Object(shown)
 }
 
 fn known(row: &'static [Arg], name: &str) -> Option<&'static Arg> {
@@ -351,6 +372,18 @@ mod tests {
         assert_eq!((args.texts(NAMES), args.flag(ON)), (vec!["db*".to_owned()], true));
         assert_eq!(args.opt_text(MODE), None);
         assert_eq!(check(r#"{"name":"a","cpu":"16"}"#).unwrap().int(CPU).unwrap(), 16);
+    }
+
+    #[test]
+    fn secrets_within_objects_are_not_for_the_audit() {
+        let value = json::parse(
+            r#"{"spec":{"password":"a","auth":[{"chapSecret":"b","user":"c"}],
+            "extraConfig":[{"key":"guestinfo.userdata","value":"d"},{"key":"n","value":"e"}]}}"#,
+        );
+        assert_eq!(
+            json::write(&masked(&value.unwrap())),
+            r#"{"spec":{"auth":[{"chapSecret":"***","user":"c"}],"extraConfig":[{"key":"guestinfo.userdata","value":"***"},{"key":"n","value":"e"}],"password":"***"}}"#
+        );
     }
 
     #[test]

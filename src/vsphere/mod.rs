@@ -26,6 +26,7 @@ pub mod events;
 pub mod facts;
 pub mod faults;
 pub mod folders;
+pub mod generic;
 pub mod guest;
 pub mod guest_ops;
 pub mod guest_run;

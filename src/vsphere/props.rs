@@ -85,7 +85,7 @@ impl Row {
 #[derive(Clone, Copy)]
 pub struct Select<'a> {
     pub kind: &'static str,
-    pub paths: &'a [&'static str],
+    pub paths: &'a [&'a str],
 }
 
 /// Every object of these types below the root folder; `take` sees each row once, also where a

@@ -17,7 +17,7 @@ use crate::text::xml;
 use crate::vim::table::Method;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::live::Live;
-use crate::vsphere::reads::is_read;
+use crate::vsphere::reads::{is_read, is_repeatable};
 use crate::vsphere::rest::Rest;
 use crate::vsphere::wire::{MAX_ANSWER, Wire};
 use crate::vsphere::{decode, encode, faults, open};
@@ -252,7 +252,9 @@ impl Session {
         let (known, response) = self.send(call, live, this, method, args, silence)?;
         match self.answer(live, known, response) {
             Err(error)
-                if error.kind() == Kind::Network && !was_silent(&error) && is_read(method) =>
+                if error.kind() == Kind::Network
+                    && !was_silent(&error)
+                    && is_repeatable(method) =>
             {
                 log::info!("{error}; trying once more");
                 let (known, response) = self.send(call, live, this, method, args, silence)?;
@@ -408,11 +410,6 @@ impl Session {
             log::warn!("no thread to end idle sessions: {error}");
         }
     }
-}
-
-/// Reading methods but for the one whose argument, a token, counts only once.
-fn is_repeatable(method: &str) -> bool {
-    is_read(method) && method != "ContinueRetrievePropertiesEx"
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -10,6 +10,7 @@ use jumpvisor::hv::power::{Power, Verb};
 use jumpvisor::hv::snapshots::NewSnapshot;
 use jumpvisor::tools;
 use jumpvisor::tools::Effect;
+use jumpvisor::vim::effect::Effect as ListedAs;
 use jumpvisor::vim::value::{Object, Ref};
 
 use crate::rig::{gate, has, host, reading, tool};
@@ -28,6 +29,9 @@ fn nothing_was_written(peer: &Peer, by: &str) {
 fn words(name: &str) -> &'static [&'static str] {
     match name {
         "answer_vm_question" => &["name=db01", "choice=2"],
+        "call_api" => {
+            &["object=VirtualMachine:2", "method=Rename_Task", "arguments={\"newName\":\"db02\"}"]
+        }
         "clone_vm" => &["template_name=a/b", "new_name=copy", "power_on=true"],
         "create_snapshot" => &["names=web01,db01", "snapshot_name=s"],
         "create_vm" => &["name=new", "iso_path=iso/x.iso"],
@@ -165,17 +169,16 @@ fn no_method_of_the_schema_but_the_reads_passes_for_a_reader() {
     peer.forget();
     let mut tried = 0;
     for method in jumpvisor::vim::table::methods() {
-        if READS.contains(&method.name()) {
+        // What the reviewed list calls a read was judged there, name by name.
+        if method.effect() >= ListedAs::Guarded || ["Login", "Logout"].contains(&method.name()) {
             continue;
         }
-        let kind = method.owner().name();
-        let this = Ref::new(kind, "x");
+        let this = Ref::new(method.owner().name(), "x");
         let result = host.session.call(&reading(), &this, method.name(), &Object::args());
-        // What the product itself counts as reading beyond the tests' list stays harmless here.
-        if result.is_err() {
-            tried += 1;
-        }
+        let error = result.expect_err(method.name());
+        has(&error.to_string(), &["this call may only read"]);
+        tried += 1;
     }
-    assert!(tried > 900, "{tried}");
+    assert!(tried > 600, "{tried}");
     nothing_was_written(&peer, "a reading call");
 }
