@@ -197,7 +197,7 @@ impl Exchange for Ear {
             );
             return Ok(answered(answer));
         }
-        if request.path.starts_with("/api/") || request.path.starts_with("/rest/") {
+        if request.path != "/sdk" {
             let (action, body) = (request.path.clone(), String::new());
             self.heard.lock().unwrap().push(Heard { action, body });
         } else if request.method == "POST" {
