@@ -1,5 +1,5 @@
-//! Packs `src/vim/vim25.schema` into 125 KB that the program carries: a table and all names; and the
-//! simulated host's inventory into 17 KB (`src/sim/packed.rs`).
+//! Packs `src/vim/vim25.schema` into 125 KB that the program carries: a table and all names, with
+//! the marks of `src/vim/effects.txt`; and the simulated host's inventory into 17 KB.
 //!
 //! The schema's own header lines explain its grammar; `src/vim/table.rs` reads what is written here
 //! and is the only other file that knows the layout. Surprising: a member declared `MethodFault` is
@@ -16,15 +16,20 @@
 //! | types, by name | name, parent, first member or value, count, kind and since | 2 2 2 1 1 |
 //! | members | name, type, flags and since | 2 2 1 |
 //! | values | name | 2 |
-//! | methods, by owner and name | owner, name, first parameter, returns, privilege, count, flags | 2 2 2 2 2 1 1 |
+//! | methods, by owner and name | owner, name, first parameter, returns, privilege, count and effect, flags | 2 2 2 2 2 1 1 |
 //! | parameters | as members | 2 2 1 |
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::io::Write as _;
 use std::path::Path;
-use std::{env, fs};
+use std::{env, fmt, fs};
 
+#[path = "build/effects.rs"]
+mod effects;
+#[path = "build/inventory.rs"]
+mod inventory;
+
+const EFFECTS: &str = "src/vim/effects.txt";
 const SCHEMA: &str = "src/vim/vim25.schema";
 const INVENTORY: &str = "src/sim/inventory";
 /// No parent, no return value.
@@ -102,6 +107,7 @@ struct Method {
     array: bool,
     privilege: String,
     since: u8,
+    effect: u8,
 }
 
 #[derive(Default)]
@@ -120,37 +126,36 @@ fn main() -> Result<()> {
     let (root, out) = (bare("CARGO_MANIFEST_DIR")?, bare("OUT_DIR")?);
     let source = Path::new(&root).join(SCHEMA);
     announce("rerun-if-changed=build.rs");
-    announce(&format!("rerun-if-changed={SCHEMA}"));
+    for file in [SCHEMA, EFFECTS, "build"] {
+        announce(&format!("rerun-if-changed={file}"));
+    }
     let text = fs::read_to_string(&source).map_err(|e| Problem(format!("{SCHEMA}: {e}")))?;
-    let schema = read(&text)?;
+    let mut schema = read(&text)?;
+    judge(&mut schema, &Path::new(&root).join(EFFECTS))?;
     let (names, table) = pack(&schema)?;
     save(&out, "vim25.counts", table.get(..COUNTS).unwrap_or_default())?;
     let all = [table, names.into_bytes()].concat();
     save(&out, "vim25.packed", &deflated(&all)?)?;
     announce(&format!("rerun-if-changed={INVENTORY}"));
     match env::var("CARGO_FEATURE_DEMO") {
-        Ok(_) => save(&out, "inventory.packed", &deflated(&inventory(Path::new(&root))?)?),
+        Ok(_) => {
+            let packed = inventory::read(&Path::new(&root).join(INVENTORY));
+            let packed = packed.map_err(|e| Problem(format!("{INVENTORY}: {e}")))?;
+            save(&out, "inventory.packed", &deflated(&packed)?)
+        }
         Err(_) => Ok(()),
     }
 }
 
-/// Name, zero byte, text, zero byte of each file of the simulated host's inventory.
-fn inventory(root: &Path) -> Result<Vec<u8>> {
-    let unread = |e: std::io::Error| Problem(format!("{INVENTORY}: {e}"));
-    let entries = fs::read_dir(root.join(INVENTORY)).map_err(unread)?;
-    let mut paths = Vec::new();
-    for entry in entries {
-        paths.push(entry.map_err(unread)?.path());
+/// Gives each method its mark.
+fn judge(schema: &mut Schema, list: &Path) -> Result<()> {
+    let wrong = |e: String| Problem(format!("{EFFECTS}: {e}"));
+    let text = fs::read_to_string(list).map_err(|e| wrong(e.to_string()))?;
+    let marks = effects::read(&text, schema.methods.keys()).map_err(wrong)?;
+    for (method, mark) in schema.methods.values_mut().zip(marks) {
+        method.effect = mark;
     }
-    // A directory has no order of its own, and a build is to be repeatable.
-    paths.sort();
-    let mut all = Vec::new();
-    for path in paths {
-        let name = path.file_name().unwrap_or_default().as_encoded_bytes();
-        let text = fs::read(&path).map_err(unread)?;
-        all.extend([name, &text].into_iter().flat_map(|it| it.iter().chain(&[0])));
-    }
-    Ok(all)
+    Ok(())
 }
 
 /// Cargo listens on standard output; the lint that forbids printing is meant for the program.
@@ -287,6 +292,7 @@ fn method(schema: &mut Schema, rest: &str) -> Result<()> {
         array,
         privilege: privilege.to_owned(),
         since,
+        effect: 0,
     };
     match schema.methods.insert((owner.to_owned(), name.to_owned()), made) {
         None => Ok(()),
@@ -424,7 +430,7 @@ impl Packer<'_> {
         }
     }
 
-    /// Where each 16th name begins, then how long each is.
+    /// How long each is.
     fn lengths(&self) -> Result<Bytes> {
         self.names.keys().map(|name| tiny(name.len(), name)).collect()
     }
@@ -481,7 +487,11 @@ impl Packer<'_> {
             for half in halves {
                 methods.extend(half.to_le_bytes());
             }
-            methods.push(tiny(it.params.len(), name)?);
+            let count = Some(it.params.len()).filter(|it| *it < 64);
+            let Some(count) = count.and_then(|it| u8::try_from(it).ok()) else {
+                return problem(format!("`{name}` has more than 63 parameters"));
+            };
+            methods.push(count | it.effect << 6);
             methods.push(it.since | if it.array { ARRAY } else { 0 });
             self.members(&mut params, &it.params, name)?;
         }

@@ -11,6 +11,7 @@ use crate::config::{Config, Family, ServerConfig, Trust};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::hv::fleet::{Fleet, Server};
+use crate::hv::guest::Login;
 use crate::metrics::Metrics;
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
@@ -31,9 +32,17 @@ pub fn servers(config: &Config) -> Result<Vec<Server>> {
 
 /// The gate of a process, with these servers behind it.
 pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
+    let logins = config.guest_logins.iter().map(|it| {
+        let (user, password) = (it.user.clone(), it.password.clone());
+        (it.name.clone(), Login { user, password })
+    });
     Ok(Arc::new(Gate {
-        fleet: Fleet::new(servers),
-        files: Files::anywhere(),
+        fleet: Fleet::new(servers).with_logins(logins.collect()),
+        files: match &config.files_root {
+            Some(roots) => Files::below(roots.clone()),
+            None => Files::anywhere(),
+        }
+        .read_only(config.read_only),
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),

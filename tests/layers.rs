@@ -27,7 +27,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("ova", "error text web", "ring roxmltree"),
     // flate2: the schema is carried deflated.
     ("vim", "error text", "flate2"),
-    ("hv", "error", ""),
+    // text: the type that holds secrets.
+    ("hv", "error text", ""),
     // roxmltree: `decode` walks the tree that `text::xml` has parsed; wrapping each node in a type
     // of our own would only give the same things other names. Parsing stays in `text::xml`.
     // memchr: `quick` reads rows by searching.

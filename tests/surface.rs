@@ -19,6 +19,7 @@ use jumpvisor::tools::{self, Effect, FAMILIES, Level, OLDER_NAMES, Tool, schema}
 /// Family, then a tool a line: name | arguments | level | hints. `*` is required, `=value` the
 /// default, `[s]` a list, `i` and `b` a whole number and a switch, anything else a text. R reads
 /// only, D destroys, I may be repeated. More optional arguments than these are allowed.
+/// `call_api` is let in at read and asks for admin within, for all but the reviewed list of reads.
 ///
 /// `name` beside `names[s]` is not required: exactly one of the two is, which the row checks.
 const CONTRACT: &str = "
@@ -149,7 +150,7 @@ api
 search_api | query* | read | R
 describe_api | name* | read | R
 get_object | type* id path properties[s] | read | R
-call_api | object* method* arguments:o | admin | D
+call_api | object* method* arguments:o | read | D
 server
 list_servers | | read | R
 get_metrics | | read | R
@@ -175,23 +176,35 @@ const DEFAULT_FAMILIES: &[&str] = &["vm", "power", "snapshot", "console", "ova",
 const SELF_EXPLAINING: &[&str] = &[
     "annotation",
     "boot_from_iso",
+    "connected",
     "cpu",
     "cpu_hot_add",
+    "cpu_limit_mhz",
+    "cpu_reservation_mhz",
     "description",
     "disk_gb",
     "firmware",
     "iso_datastore",
     "limit",
     "memory_hot_add",
+    "memory_limit_mb",
     "memory_mb",
+    "memory_reservation_mb",
     "name",
     "nested_virtualization",
     "new_description",
     "new_name",
+    "new_vm_name",
+    "nic_type",
     "offset",
     "power_on",
+    "protocol",
     "remove_children",
+    "size_gb",
     "snapshot_name",
+    "start_connected",
+    "target_datastore",
+    "thin_provisioned",
 ];
 
 /// Bytes of `tools/list`; every byte costs each conversation.

@@ -7,6 +7,7 @@
 pub mod endpoint;
 mod envfile;
 mod environment;
+mod guests;
 mod names;
 pub mod options;
 mod problem;
@@ -24,6 +25,7 @@ use crate::text::secret::Secret;
 
 pub use crate::config::endpoint::Endpoint;
 pub use crate::config::environment::Environment;
+pub use crate::config::guests::GuestLogin;
 pub use crate::config::problem::{Problem, refusal};
 pub use crate::config::servers::{Family, ServerConfig, Trust};
 
@@ -71,6 +73,10 @@ pub struct Found {
 pub struct Config {
     /// The servers, the default first; may be empty.
     pub servers: Vec<ServerConfig>,
+    /// Named credentials for guests.
+    pub guest_logins: Vec<GuestLogin>,
+    /// Folders of this machine that tools may use; none means wherever our user may.
+    pub files_root: Option<Vec<PathBuf>>,
     /// TOOLSETS as written; none means the default set.
     pub toolsets: Option<String>,
     /// Only tools that change nothing.
@@ -111,6 +117,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     let settings = sources::gather(flags, environment, &mut problems, &mut notes);
     check_values(&settings, flags, &mut problems);
     let servers = servers::servers(&settings, environment, &mut problems);
+    let guest_logins = guests::logins(&settings, environment, &mut problems);
     let problems = problems.into_vec();
     if !problems.is_empty() {
         return Err(problems);
@@ -119,6 +126,8 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     let values = Values(&settings);
     Ok(Config {
         servers: servers.all,
+        guest_logins,
+        files_root: values.text("FILES_ROOT").map(|it| value::folders(&it).collect()),
         toolsets: values.text("TOOLSETS"),
         read_only: values.flag("READ_ONLY"),
         no_destructive: values.flag("NO_DESTRUCTIVE"),
@@ -182,7 +191,7 @@ fn not_built(entry: &Entry) -> String {
 fn found(settings: &Settings, servers: &[&Entry]) -> Vec<Found> {
     let mut all = Vec::new();
     for option in OPTIONS {
-        let mut set: Vec<&Entry> = if names::is_claimed(option.name) {
+        let mut set: Vec<&Entry> = if names::is_server(option.name) {
             servers.iter().filter(|entry| entry.named.option.name == option.name).copied().collect()
         } else {
             let all = settings.all().filter(|entry| entry.named.option.name == option.name);
@@ -194,7 +203,7 @@ fn found(settings: &Settings, servers: &[&Entry]) -> Vec<Found> {
         };
         set = order::by_number(set, &|entry| i64::from(entry.named.number));
         all.extend(set.iter().map(|entry| shown(settings, entry)));
-        if set.is_empty() && !names::is_claimed(option.name) && option.is_built() {
+        if set.is_empty() && !names::is_server(option.name) && option.is_built() {
             all.extend(option.default.map(|default| default_of(option, default)));
         }
     }

@@ -102,6 +102,11 @@ pub fn numbered(name: &str, number: u16) -> String {
 
 /// True for names that are so clearly meant for us that an unknown one is a mistake.
 pub fn is_claimed(name: &str) -> bool {
+    is_server(name) || name.starts_with(GUEST)
+}
+
+/// True for names of a server's settings.
+pub fn is_server(name: &str) -> bool {
     ["ESXI_", "VCENTER_"].iter().any(|prefix| name.starts_with(prefix))
 }
 

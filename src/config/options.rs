@@ -140,8 +140,8 @@ pub const OPTIONS: &[Opt] = &[
     opt("VCENTER_CLUSTER", Kind::Text, "Cluster for tools that name none"),
     opt("VCENTER_DATASTORE", Kind::Text, "Datastore for tools that name none"),
     opt("VCENTER_NETWORK", Kind::Text, "Network for tools that name none"),
-    opt("GUEST_CRED_*_USER", Kind::Text, "User of the named guest credentials").later(),
-    opt("GUEST_CRED_*_PASSWORD", Kind::Secret, "Password of the named guest credentials").later(),
+    opt("GUEST_CRED_*_USER", Kind::Text, "User of the named guest credentials"),
+    opt("GUEST_CRED_*_PASSWORD", Kind::Secret, "Password of the named guest credentials"),
 
     opt("TOOLSETS", Kind::List, "Offered families of tools").flag("--toolsets"),
     opt("READ_ONLY", Kind::Bool, "Offer only tools that change nothing").default("false").flag("--read-only"),
@@ -150,7 +150,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("APPROVAL_KEY_FILE", Kind::Path, "Key of approval tokens; random without it").later(),
     opt("APPROVAL_FALLBACK", Kind::Choice(&["token", "deny"]), "For clients that cannot be asked").default("token").later(),
     opt("MAX_ANSWER_BYTES", Kind::Count(4_000, 10_000_000), "Cap of one answer, text and structured content together").default("60000"),
-    opt("FILES_ROOT", Kind::Folders, "Folders of this machine that tools may read from and write to").later(),
+    opt("FILES_ROOT", Kind::Folders, "Folders of this machine that tools may read from and write to"),
     opt("URL_HOSTS", Kind::List, "Hosts that tools may fetch from").later(),
 
     opt("MCP_TRANSPORT", Kind::Choice(&["stdio", "streamable-http"]), "What runs without a command").default("stdio").except(&["streamable-http"]),

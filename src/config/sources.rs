@@ -307,6 +307,10 @@ fn unknown(name: &str) -> String {
     if names::is_misnumbered(name) {
         return format!("`{name}` is not an option, further hosts have the numbers 1 to 256");
     }
+    if name.starts_with("GUEST_CRED_") {
+        let pair = "guest credentials are GUEST_CRED_name_USER and GUEST_CRED_name_PASSWORD";
+        return format!("`{name}` is not an option, {pair}");
+    }
     match names::suggestion(name) {
         Some(meant) => format!("`{name}` is not an option, did you mean `{meant}`?"),
         None => format!("`{name}` is not an option"),
@@ -371,7 +375,7 @@ fn secret_file(environment: &Environment, path: &Path) -> Result<Secret, &'stati
 /// True for an option that takes part in reaching a server, so that it must not be mixed.
 pub fn is_connection(option: &Opt) -> bool {
     let Some((_, part)) = option.name.split_once('_') else { return false };
-    names::is_claimed(option.name)
+    names::is_server(option.name)
         && ["HOST", "USER", "PASS", "PASSWORD", "INSECURE", "CA_FILE", "FINGERPRINT"]
             .contains(&part)
 }

@@ -2,6 +2,8 @@
 //!
 //! Surprising: the files are real ones in the temporary folder, since owners and modes count.
 
+mod guests;
+
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -340,7 +342,6 @@ fn what_is_not_built_is_refused_unless_it_is_off() {
         ("MCP_TRANSPORT", "streamable-http"),
         ("OAUTH_ENABLED", "true"),
         ("AUTHENTIK_CLIENT_SECRET", SECRET),
-        ("GUEST_CRED_web_PASSWORD", SECRET),
         ("AUDIT_LOG", "journal"),
         ("MCP_PORT", "9000"),
         ("METRICS", "127.0.0.1:9090"),
@@ -349,7 +350,6 @@ fn what_is_not_built_is_refused_unless_it_is_off() {
         world.bad(),
         [
             "AUDIT_LOG: `journal` is not built yet, leave it out or set it to `stderr`",
-            "GUEST_CRED_web_PASSWORD: is not built yet, leave it out",
             "MCP_PORT: is not built yet, leave it out or set it to `8080`",
             "MCP_TRANSPORT: `streamable-http` is not built yet, leave it out or set it to `stdio`",
             "METRICS: is not built yet, leave it out or set it to `true`",
@@ -462,8 +462,8 @@ fn hostile_files_end_in_a_bounded_answer() {
     assert_eq!(world.bad(), ["--config: `f` is larger than 1 MiB"]);
     world.file("f", (0..10_000).map(|i| format!("ESXI_X{i}=1\n")).collect::<String>());
     assert_eq!(world.bad().len(), 101);
-    world.file("f", (0..10_000).map(|i| format!("GUEST_CRED_{i}_USER=1\n")).collect::<String>());
-    assert_eq!(world.bad().last().map(String::as_str), Some("and 9900 more"));
+    world.file("f", (0..1_000).map(|i| format!("GUEST_CRED_{i}_USER=1\n")).collect::<String>());
+    assert_eq!(world.bad().last().map(String::as_str), Some("and 900 more"));
     world.file("f", b"READ_ONLY=true\nTOOLSETS=\xff\nLOG_LEVEL=IN\0FO\n\xff\xff=1\nAUDIT_LOG=\"x");
     assert_eq!(
         world.bad(),

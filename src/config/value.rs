@@ -3,6 +3,7 @@
 //! It knows kinds, not options. An error repeats the text only where no secret can stand in it.
 //! Surprising: a proxy is a secret as soon as it is read, because it may hold a password.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::endpoint::{self, Endpoint};
@@ -39,7 +40,11 @@ pub fn check(kind: Kind, raw: &str) -> Result<Value, String> {
         return Err("holds a control character, such as the end of a line".to_owned());
     }
     match kind {
-        Kind::Text | Kind::List | Kind::Folders | Kind::Path | Kind::Secret => plain(text),
+        Kind::Text | Kind::List | Kind::Path | Kind::Secret => plain(text),
+        Kind::Folders => match folders(text).find(|it| !it.is_absolute()) {
+            Some(odd) => Err(wrong(&odd.to_string_lossy(), "an absolute path")),
+            None => plain(text),
+        },
         Kind::Name => name(text),
         Kind::Bool => switch(text).map(Value::Flag).ok_or_else(|| wrong(text, "true or false")),
         Kind::Seconds(low, high) => seconds(text, low, high),
@@ -92,6 +97,11 @@ pub fn shown(kind: Kind, raw: &str) -> String {
 pub fn list(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| c == ',' || c.is_whitespace());
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// Folders with colons between them.
+pub fn folders(text: &str) -> impl Iterator<Item = PathBuf> {
+    text.split(':').filter(|part| !part.is_empty()).map(PathBuf::from)
 }
 
 fn wrong(text: &str, right: &str) -> String {

@@ -22,6 +22,8 @@ use crate::error::{Error, Kind, Result};
 pub struct Files {
     /// `None` for wherever the user of this process may.
     roots: Option<Vec<PathBuf>>,
+    /// Nothing may be written.
+    read_only: bool,
 }
 
 /// A file that is read.
@@ -94,12 +96,18 @@ impl Drop for Target {
 impl Files {
     /// Wherever the user of this process may.
     pub fn anywhere() -> Files {
-        Files { roots: None }
+        Files { roots: None, read_only: false }
     }
 
     /// Below these folders only; with none, nowhere.
     pub fn below(roots: Vec<PathBuf>) -> Files {
-        Files { roots: Some(roots) }
+        Files { roots: Some(roots), read_only: false }
+    }
+
+    /// The same, without the right to write.
+    pub fn read_only(mut self, read_only: bool) -> Files {
+        self.read_only = read_only;
+        self
     }
 
     /// Opens a file to read it.
@@ -116,6 +124,10 @@ impl Files {
 
     /// Begins a file; one that is there is refused unless `overwrite`.
     pub fn create(&self, path: &str, overwrite: bool) -> Result<Target> {
+        if self.read_only {
+            return Err(Error::new(Kind::Denied, "no file may be written by a read-only server")
+                .hint("READ_ONLY is set"));
+        }
         let (root, rest) = self.place(path)?;
         let name = rest
             .file_name()
@@ -243,6 +255,8 @@ mod tests {
         }
         assert_eq!(files.open(&path("in/sub")).err().unwrap().kind(), Kind::Usage);
         assert_eq!(Files::below(Vec::new()).open("x").err().unwrap().kind(), Kind::Denied);
+        let reader = Files::anywhere().read_only(true);
+        assert_eq!(reader.create(&path("new"), false).err().unwrap().kind(), Kind::Denied);
         std::fs::remove_dir_all(folder).unwrap();
     }
 

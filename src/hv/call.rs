@@ -122,6 +122,12 @@ impl Call {
         self
     }
 
+    /// The same call for as long as it takes: a transfer, which only silence ends.
+    pub fn unbounded(mut self) -> Call {
+        self.deadline = None;
+        self
+    }
+
     /// The same call with other rights.
     pub fn with_rights(mut self, rights: Rights) -> Call {
         self.rights = rights;

@@ -2,8 +2,9 @@
 //!
 //! Nothing is connected here; a server that cannot be reached harms nobody but its own callers.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::Host;
+use crate::hv::guest::Login;
 
 /// A server and the `host` value that means it.
 pub struct Server {
@@ -14,12 +15,32 @@ pub struct Server {
 /// All managed servers; the first is the default.
 pub struct Fleet {
     servers: Vec<Server>,
+    logins: Vec<(String, Login)>,
 }
 
 impl Fleet {
     /// `servers` in the order of the configuration, names already distinct.
     pub fn new(servers: Vec<Server>) -> Fleet {
-        Fleet { servers }
+        Fleet { servers, logins: Vec::new() }
+    }
+
+    /// The same, with named credentials for guests.
+    pub fn with_logins(self, logins: Vec<(String, Login)>) -> Fleet {
+        Fleet { logins, ..self }
+    }
+
+    /// The guest credentials of this name, whatever its case.
+    pub fn login(&self, name: &str) -> Result<&Login> {
+        let found = self.logins.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, login)| login).ok_or_else(|| {
+            let known: Vec<&str> = self.logins.iter().map(|(name, _)| name.as_str()).collect();
+            let said = format!("no guest credentials are called `{}`", quoted(name));
+            Error::new(Kind::NotFound, said).hint(match known.len() {
+                0 => "None are configured: set GUEST_CRED_name_USER and GUEST_CRED_name_PASSWORD"
+                    .to_owned(),
+                _ => format!("Known: {}", known.join(", ")),
+            })
+        })
     }
 
     /// All of them, the default first.

@@ -13,6 +13,7 @@ pub mod disks;
 pub mod fleet;
 pub mod guest;
 pub mod lifecycle;
+pub mod mac;
 pub mod machines;
 pub mod model;
 pub mod nics;

@@ -105,10 +105,17 @@ pub struct Disk {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nic {
     pub label: String,
+    pub key: i64,
     pub model: String,
     pub mac_address: Option<String>,
+    /// How the address came about: generated, assigned or manual.
+    pub address_type: Option<String>,
     pub network: Option<String>,
+    /// Standard, distributed or opaque.
+    pub network_kind: Option<&'static str>,
     pub connected: bool,
+    /// Plugged in when the machine is powered on.
+    pub start_connected: bool,
     pub ip_addresses: Vec<String>,
 }
 

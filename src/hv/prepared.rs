@@ -41,6 +41,16 @@ impl<'a> Prepared<'a> {
         self
     }
 
+    /// The same change, whose outcome `then` looks at: it may go on, add a word or explain.
+    pub fn then(
+        self,
+        then: impl FnOnce(&Call, Result<Vec<String>>) -> Result<Vec<String>> + Send + 'a,
+    ) -> Prepared<'a> {
+        let Prepared { steps, losses, seen, deed } = self;
+        let deed = Box::new(move |call: &Call| then(call, deed(call)));
+        Prepared { steps, losses, seen, deed }
+    }
+
     /// Does it.
     pub fn run(self, call: &Call) -> Result<Vec<String>> {
         (self.deed)(call)

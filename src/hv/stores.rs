@@ -1,4 +1,98 @@
-//! Files on datastores.
+//! Files on datastores: what a datastore is, what lies on it, and changing that.
+//!
+//! A path is the part behind the datastore, with `/` between folders. Every change prepares: it
+//! looks at both ends and at who uses the files, and touches nothing until it is run.
 
-/// Files on datastores on one server.
-pub trait Stores: Send + Sync {}
+use crate::error::Result;
+use crate::hv::call::Call;
+use crate::hv::places::Place;
+use crate::hv::prepared::Prepared;
+
+/// A datastore with who reaches it and who lives on it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoreDetail {
+    pub place: Place,
+    pub mounts: Vec<Mount>,
+    /// How many machines have files on it.
+    pub machines: usize,
+    /// Their names, where they were asked for.
+    pub names: Vec<String>,
+}
+
+/// A host that mounts a datastore.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    pub host: String,
+    /// Such as `readWrite`.
+    pub access: Option<String>,
+    pub mounted: Option<bool>,
+    pub accessible: Option<bool>,
+    /// Why it is not accessible from there.
+    pub trouble: Option<String>,
+}
+
+/// One file or folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// From the datastore's root; a folder's ends with `/`.
+    pub path: String,
+    /// A word for what it is, such as `iso`.
+    pub kind: &'static str,
+    pub folder: bool,
+    pub size_bytes: Option<i64>,
+    /// RFC 3339.
+    pub modified: Option<String>,
+    pub owner: Option<String>,
+    /// How large a guest sees a disk.
+    pub capacity_bytes: Option<i64>,
+    pub thin: Option<bool>,
+    /// The kind of controller that a disk was made for.
+    pub adapter: Option<&'static str>,
+    /// The name that people know a folder by, where it is not the path.
+    pub alias: Option<String>,
+}
+
+/// What to list.
+#[derive(Clone, Copy, Debug)]
+pub struct Browse<'a> {
+    pub store: &'a str,
+    pub path: &'a str,
+    /// Also what lies below the folders in it.
+    pub recursive: bool,
+    /// A glob for names.
+    pub pattern: Option<&'a str>,
+    /// With what must be read out of each disk.
+    pub disks: bool,
+}
+
+/// A file or folder to be moved or copied.
+#[derive(Clone, Copy, Debug)]
+pub struct Transfer<'a> {
+    pub from_store: &'a str,
+    pub from_path: &'a str,
+    /// The same where it is left out.
+    pub to_store: Option<&'a str>,
+    pub to_path: Option<&'a str>,
+    /// The source stays.
+    pub copy: bool,
+    /// A file that stands in the way is replaced.
+    pub force: bool,
+}
+
+/// The datastores of one server.
+pub trait Stores: Send + Sync {
+    /// The one datastore that `wanted` means, by name, id or inventory path; with the machines'
+    /// names if `names`.
+    fn detail(&self, call: &Call, wanted: &str, names: bool) -> Result<StoreDetail>;
+
+    /// What lies in a folder, by path; the path of a file gives that file.
+    fn browse(&self, call: &Call, what: &Browse<'_>) -> Result<Vec<Entry>>;
+
+    /// Deletes a file, a disk with its data, or a folder with all in it.
+    fn remove<'a>(&'a self, call: &Call, store: &str, path: &str) -> Result<Prepared<'a>>;
+
+    /// Makes a folder and those above it.
+    fn make_folder<'a>(&'a self, call: &Call, store: &str, path: &str) -> Result<Prepared<'a>>;
+
+    fn transfer<'a>(&'a self, call: &Call, what: &Transfer<'_>) -> Result<Prepared<'a>>;
+}

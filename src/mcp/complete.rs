@@ -54,10 +54,10 @@ pub fn read(offer: &Offer, params: &Object) -> Result<Wanted, Failure> {
 }
 
 fn template_args(uri: &str) -> Result<Vec<&'static str>, Failure> {
-    let named = resources::RESOURCES.iter().any(|it| resources::template(it) == uri);
+    let named = resources::templates().into_iter().find(|it| it.uri == uri);
     let plain = resources::RESOURCES.iter().any(|it| resources::uri(it) == uri);
     match (named, plain) {
-        (true, _) => Ok(vec!["host"]),
+        (Some(it), _) => Ok(it.args.to_vec()),
         (_, true) => Ok(Vec::new()),
         _ => Err(Failure::params(format!("no template `{}`", crate::error::quoted(uri)))),
     }

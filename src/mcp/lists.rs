@@ -13,31 +13,39 @@ use crate::tools::offer::Offer;
 use crate::tools::prompts;
 use crate::tools::prompts::Prompt;
 use crate::tools::resources;
-use crate::tools::resources::Resource;
+use crate::tools::resources::{Resource, Template};
 use crate::tools::schema;
 
 /// A page of the offered tools.
 pub fn tools(offer: &Offer, params: &Object, size: usize) -> Result<Body, Failure> {
-    page("tools", offer.list().map(schema::tool).collect(), params, size)
+    page(
+        "tools",
+        offer.list().map(|it| schema::offered(it, offer.is_read_only())).collect(),
+        params,
+        size,
+    )
 }
 
 /// A page of the default server's resources.
 pub fn resources(params: &Object, size: usize) -> Result<Body, Failure> {
-    let entry = |it: &Resource| described(Body::new().text("uri", &resources::uri(it)), it);
+    let entry = |it: &Resource| {
+        described(Body::new().text("uri", &resources::uri(it)), it.path, it.title, it.about)
+    };
     page("resources", resources::RESOURCES.iter().map(entry).collect(), params, size)
 }
 
-/// A page of the resources that a named server has.
+/// A page of the templates: what a named server has, and the folders of datastores.
 pub fn templates(params: &Object, size: usize) -> Result<Body, Failure> {
-    let entry =
-        |it: &Resource| described(Body::new().text("uriTemplate", &resources::template(it)), it);
-    page("resourceTemplates", resources::RESOURCES.iter().map(entry).collect(), params, size)
+    let entry = |it: &Template| {
+        described(Body::new().text("uriTemplate", &it.uri), it.name, it.title, it.about)
+    };
+    page("resourceTemplates", resources::templates().iter().map(entry).collect(), params, size)
 }
 
-fn described(head: Body, resource: &Resource) -> String {
-    head.text("name", resource.path)
-        .text("title", resource.title)
-        .text("description", resource.about)
+fn described(head: Body, name: &str, title: &str, about: &str) -> String {
+    head.text("name", name)
+        .text("title", title)
+        .text("description", about)
         .text("mimeType", "application/json")
         .json()
 }

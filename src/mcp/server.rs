@@ -37,8 +37,10 @@ timeout_seconds bounds it. If the time runs out, look at the state before you tr
 Failures say what was wrong and what to do next; follow that rather than repeating the call.
 Resources: esxi://vms, esxi://hosts, esxi://datastores, esxi://networks and more as JSON, of a \
 named server as esxi://{host}/vms.
-Passwords and keys never go through this server: not as arguments, not in answers. They are set \
-where it is configured; do not ask the user for them.";
+Passwords of servers are never arguments; do not ask for them. For guests pass credential=NAME \
+where one is configured, rather than a password.
+Families of tools that you miss (disk, nic, guest, host, vcenter, api ...) are added by who runs \
+this with TOOLSETS.";
 
 /// The protocol over one gate; cheap to clone.
 #[derive(Clone)]

@@ -216,6 +216,14 @@ fn move_files(world: &mut World, id: &str, location: &Object) -> Result<()> {
         machine.path = format!("[{home}] {rest}");
     }
     snapshots::each_path(machine, &fresh);
+    // A disk that the request describes anew becomes so on its way.
+    snapshots::each_backing(machine.own(), &mut |disk, mut backing| {
+        let mut own = location.objects("disk").filter(|it| it.int("diskId") == disk.int("key"));
+        if let Some(thin) = own.find_map(|it| it.flag("diskBackingInfo.thinProvisioned")) {
+            backing.set("thinProvisioned", thin);
+        }
+        backing
+    });
     let after: Machine = machine.clone();
     let made = disks::disk_files(&after).into_values().collect();
     spec::commit(world, after, made, Vec::new());

@@ -8,6 +8,7 @@ use crate::sim::fault::{Fault, Result};
 use crate::sim::guest::Guest;
 use crate::sim::guests;
 use crate::sim::guests::{Inside, Shared};
+use crate::sim::host::stored;
 use crate::sim::machine::Power;
 use crate::sim::rows::{Call, Family, Method};
 use crate::sim::world::World;
@@ -40,8 +41,8 @@ pub struct Transfers {
 }
 
 impl Transfers {
-    /// Keeps one; its URL.
-    fn add(&mut self, mut it: Transfer) -> String {
+    /// Keeps one; its URL at this host.
+    fn add(&mut self, mut it: Transfer, host: &str) -> String {
         self.made += 1;
         let mut state = self.made.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5be0_cd19_137e_2179;
         let mut word = || {
@@ -50,8 +51,8 @@ impl Transfers {
             state
         };
         it.token = format!("52{:014x}{:016x}", word() >> 8, word());
-        // unverified: that the port is left out; a vCenter puts the host's name for the star.
-        let url = format!("https://*/guestFile?id={}&token={}", self.made, it.token);
+        // unverified: that the port is left out.
+        let url = format!("https://{host}/guestFile?id={}&token={}", self.made, it.token);
         self.all.insert(self.made, it);
         while self.all.len() > MOST {
             self.all.pop_first();
@@ -223,14 +224,19 @@ fn transfer(world: &mut World, call: &Call, id: &str, inside: &Inside) -> Result
     } else {
         guest.read_file(user, path)?;
     }
-    let url = world.guests.transfers.add(Transfer {
+    // A vCenter puts the host's name for the star.
+    let host = world.machine(id).map(|it| it.host.clone()).unwrap_or_default();
+    let host = stored(world, &host, "name").filter(|_| world.vcenter);
+    let host = host.as_ref().and_then(Value::as_text).unwrap_or("*");
+    let transfer = Transfer {
         machine: id.to_owned(),
         user: user.name.to_owned(),
         path: path.to_owned(),
         new,
         token: String::new(),
         until: world.now + GOOD,
-    });
+    };
+    let url = world.guests.transfers.add(transfer, host);
     if sends {
         return Ok(url.into());
     }

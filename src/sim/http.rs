@@ -114,13 +114,13 @@ impl Exchange for Local {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect();
-        let mut body = request.body;
-        let mut asked = Request {
-            method: request.method,
-            target: &request.path,
-            headers: &headers,
-            body: &mut body,
+        let (mut body, mut upload) = (request.body, request.upload.as_ref());
+        let body: &mut dyn Read = match &mut upload {
+            Some(upload) => upload,
+            None => &mut body,
         };
+        let mut asked =
+            Request { method: request.method, target: &request.path, headers: &headers, body };
         let answer = self.0.answer(&mut asked);
         let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
         let body: Box<dyn Read + Send> = match answer.body {

@@ -109,6 +109,8 @@ pub fn world(start: &Start) -> Result<World> {
             ("{short}", "esxi01"),
             ("{domain}", "lab.example"),
             ("{ip}", "10.20.0.10"),
+            ("{managed}", "false"),
+            ("{manager}", ""),
         ];
         add(&mut world, "host.xml", &names)?;
     }

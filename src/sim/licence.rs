@@ -142,19 +142,24 @@ fn licences_of_assignments(world: &World, id: &str) -> Option<String> {
 fn assigned(world: &mut World, call: &Call) -> Result<Value> {
     let manager = licences_of_assignments(world, &call.this.id).ok_or_else(Fault::not_found)?;
     let all = licences(world, &manager).unwrap_or(Value::Null);
-    let host = host_of(world, &manager).or_else(|| world.first("HostSystem").map(|it| it.id));
-    let host = host.unwrap_or_default();
-    if call.args.text("entityId").is_some_and(|it| it != host) {
-        return Ok(Value::List(Vec::new()));
-    }
-    let name = world.name(&host).unwrap_or_default();
-    let assigned = all.items().first().map(|it| {
-        Object::new("LicenseAssignmentManagerLicenseAssignment")
-            .with("entityId", host.as_str())
-            .with("entityDisplayName", name)
-            .with("assignedLicense", it)
-    });
-    Ok(assigned.into_iter().collect())
+    // A vCenter's own manager tells of all its hosts.
+    let hosts: Vec<String> = match host_of(world, &manager) {
+        Some(host) => vec![host],
+        None => world.all("HostSystem").map(|(id, _)| id.to_owned()).collect(),
+    };
+    let wanted = call.args.text("entityId");
+    let hosts = hosts.iter().filter(|host| wanted.is_none_or(|it| it == host.as_str()));
+    let licence = all.items().first();
+    let assigned: Vec<Value> = hosts
+        .filter_map(|host| {
+            let assignment = Object::new("LicenseAssignmentManagerLicenseAssignment")
+                .with("entityId", host.as_str())
+                .with("entityDisplayName", world.name(host).unwrap_or_default())
+                .with("assignedLicense", licence?);
+            Some(assignment.into())
+        })
+        .collect();
+    Ok(Value::List(assigned))
 }
 
 const fn on(name: &'static str, run: Run) -> Method {

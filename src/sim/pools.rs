@@ -247,22 +247,28 @@ fn runtime(world: &World, id: &str) -> Option<Object> {
     let (mhz, megabytes) = capacity(world, id);
     let config = config(world, id)?;
     let load = Load::at(world, &Ref::new("ResourcePool", id), world.now, 20);
-    let usage = |part: &str, used: i64, most: i64| {
+    // The memory of this is in bytes, that of the configuration in megabytes.
+    let usage = |part: &str, used: i64, most: i64, shift: u32| {
         let limit = config.int(&format!("{part}.limit")).filter(|it| *it >= 0).unwrap_or(most);
-        let reserved = config.int(&format!("{part}.reservation")).unwrap_or(0);
+        let of = |name: &str| config.int(&format!("{part}.{name}")).unwrap_or(0);
+        let pools = world.children(id).into_iter().filter(|it| it.kind == "ResourcePool");
+        let taken = pools.filter_map(|it| reserved(world, &it.id, part)).sum::<i64>();
+        let expandable = config.flag(&format!("{part}.expandableReservation")) == Some(true);
+        let have = if expandable { most } else { of("reservation") };
+        let left = (have - taken).max(0) << shift;
         Object::new("ResourcePoolResourceUsage")
-            .with("reservationUsed", 0)
+            .with("reservationUsed", taken << shift)
             .with("reservationUsedForVm", 0)
-            .with("unreservedForPool", most - reserved.min(most))
-            .with("unreservedForVm", most)
+            .with("unreservedForPool", left)
+            .with("unreservedForVm", left)
             .with("overallUsage", used)
-            .with("maxUsage", limit)
+            .with("maxUsage", limit << shift)
     };
     let (cpu, memory) = load.used();
     Some(
         Object::new("ResourcePoolRuntimeInfo")
-            .with("memory", usage("memoryAllocation", memory << 10, megabytes << 20))
-            .with("cpu", usage("cpuAllocation", cpu, mhz))
+            .with("memory", usage("memoryAllocation", memory << 10, megabytes, 20))
+            .with("cpu", usage("cpuAllocation", cpu, mhz, 0))
             .with("overallStatus", "green"),
     )
 }

@@ -6,7 +6,7 @@ use crate::sim::guests;
 use crate::sim::host;
 use crate::sim::inventory;
 use crate::sim::lifecycle;
-use crate::sim::machine::{Machine, Power, number_in};
+use crate::sim::machine::{Machine, Power, TOOLS_START, number_in};
 use crate::sim::rows::{Call, Family, Method};
 use crate::sim::task::Plan;
 use crate::sim::world::World;
@@ -48,6 +48,10 @@ pub fn enter(world: &mut World, id: &str, to: Power, user: &str) {
     let (subject, text) = (after.reference(), format!("{} is {verb}", after.name));
     world.event(kind, user, Some(&subject), &text);
     guests::power(world, id, from, to);
+    if after.tools && to == Power::On {
+        // Nothing else happens when its tools start, and who watches for them must hear of it.
+        world.later(TOOLS_START, Box::new(|_| {}));
+    }
 }
 
 /// A task that takes a machine from one of some states to another.

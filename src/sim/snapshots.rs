@@ -24,7 +24,7 @@ const MOST: usize = 200;
 // ---- chains ----
 
 /// Changes the backing of every disk of a configuration.
-fn each_backing(config: &mut Object, change: &mut dyn FnMut(&Object, Object) -> Object) {
+pub fn each_backing(config: &mut Object, change: &mut dyn FnMut(&Object, Object) -> Object) {
     let Some(Value::Object(hardware)) = config.field_mut("hardware") else { return };
     let mut list: Vec<Object> = hardware.objects("device").cloned().collect();
     for disk in list.iter_mut().filter(|it| it.is("VirtualDisk")) {

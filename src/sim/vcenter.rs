@@ -57,6 +57,8 @@ pub fn base(world: &mut World) -> Result<()> {
             ("{short}", short),
             ("{domain}", "lab.example"),
             ("{ip}", ip),
+            ("{managed}", "true"),
+            ("{manager}", "<managementServerIp>10.20.0.9</managementServerIp>"),
             ("{compute-type}", kind),
             ("{compute}", owner),
         ];

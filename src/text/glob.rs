@@ -124,6 +124,18 @@ fn class(chars: &[char], at: usize) -> Option<(Part, usize)> {
     Some((Part::Among { ranges, outside }, close + 1))
 }
 
+/// The pattern that covers this text alone.
+pub fn literal(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '*' | '?' | '[' => out.extend(['[', c, ']']),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 /// True if `pattern` covers the whole of `text`, capital and small letters being different.
 pub fn matches(pattern: &str, text: &str) -> bool {
     Glob::new(pattern, false).matches(text)
@@ -186,6 +198,14 @@ mod tests {
         assert!(matches_any_case("WEB*[A-C]", "web-b"));
         assert!(matches_any_case("[a-c]ÄX", "Bäx"));
         assert!(!matches_any_case("[!a-c]", "B"));
+    }
+
+    #[test]
+    fn a_text_as_a_pattern_covers_itself_alone() {
+        for text in ["a*b", "[x]", "?", "plain]", "[["] {
+            assert!(matches(&literal(text), text), "{text}");
+        }
+        assert!(!matches(&literal("a*b"), "axb") && !matches(&literal("[x]"), "x"));
     }
 
     #[test]

@@ -40,9 +40,24 @@ impl fmt::Display for Secret {
     }
 }
 
+/// Parts of names of what holds secrets.
+static PARTS: &[&str] = &["communit", "password", "passphrase", "privatekey", "secret", "token"];
+
+/// Whether a member of this name holds a secret, such as `password` or `chapSecret`.
+pub fn names_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    PARTS.iter().any(|part| name.contains(part))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_tell() {
+        assert!(["Password", "adminPassword", "chapSecret", "token"].into_iter().all(names_secret));
+        assert!(!["name", "key", "userName"].into_iter().any(names_secret));
+    }
 
     #[test]
     fn never_prints() {

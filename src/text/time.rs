@@ -1,4 +1,4 @@
-//! RFC 3339 in UTC, from the system's clock.
+//! RFC 3339: in UTC from the system's clock, and back to milliseconds.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,6 +19,42 @@ pub fn rfc3339(moment: SystemTime) -> String {
         rest % 60,
         since.subsec_micros()
     )
+}
+
+/// Milliseconds since 1970 of an RFC 3339 moment; none for any other text.
+pub fn unix_millis(text: &str) -> Option<i64> {
+    let (date, time) = text.split_once('T')?;
+    let end = time.find(['Z', '+', '-'])?;
+    let (time, zone) = time.split_at(end);
+    let numbers = |text: &str, by: char| -> Option<Vec<i64>> {
+        let digits = |it: &str| it.len() <= 4 && it.bytes().all(|it| it.is_ascii_digit());
+        text.split(by).map(|it| digits(it).then(|| it.parse().ok())?).collect()
+    };
+    let [year, month, day] = numbers(date, '-')?[..] else { return None };
+    let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
+    let [hour, minute, second] = numbers(time, ':')?[..] else { return None };
+    let millis = numbers(&format!("{fraction:0<3.3}"), '.')?.first().copied()?;
+    let ahead = match zone.as_bytes().first()? {
+        b'Z' => 0,
+        sign => {
+            let [hours, minutes] = numbers(&zone[1..], ':')?[..] else { return None };
+            (hours * 60 + minutes) * if *sign == b'-' { -60 } else { 60 }
+        }
+    };
+    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1 {
+        return None;
+    }
+    // Years begin in March, so that the day of a leap year is the last one.
+    let years = year - i64::from(month <= 2);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = years * 365 + years / 4 - years / 100 + years / 400 + day_of_year - 719_468;
+    Some((days * 86_400 + hour * 3600 + minute * 60 + second - ahead) * 1000 + millis)
+}
+
+/// A moment of so many milliseconds after 1970, as the API wants it.
+pub fn from_millis(millis: i64) -> String {
+    let since = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));
+    rfc3339(UNIX_EPOCH + since)
 }
 
 /// Days since 1970-01-01 to a date, by the 400-year cycle of the Gregorian calendar.
@@ -48,6 +84,14 @@ mod tests {
             (4_102_444_799, "2099-12-31T23:59:59.000000+00:00"),
         ] {
             assert_eq!(rfc3339(UNIX_EPOCH + Duration::from_secs(seconds)), text);
+            assert_eq!(unix_millis(text), i64::try_from(seconds * 1000).ok(), "{text}");
+        }
+        assert_eq!(unix_millis("1970-01-01T02:00:00.25+01:30"), Some(1_800_250));
+        assert_eq!(unix_millis("1969-12-31T23:59:59.123456789Z"), Some(-877));
+        for odd in
+            ["", "T", "1970-01-01", "1970-13-01T00:00:00Z", "x-1-1T0:0:0Z", "1970-01-01T00:00Zä"]
+        {
+            assert_eq!(unix_millis(odd), None, "{odd}");
         }
     }
 }

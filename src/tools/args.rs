@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::text::json;
 use crate::text::json::{Number, Object, Value};
 use crate::text::nearest::nearest;
+use crate::text::secret::names_secret;
 
 /// What an argument holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,11 +46,17 @@ pub struct Arg {
     pub required: bool,
     /// Never written to the audit log.
     pub secret: bool,
+    /// Written to the audit log as its length only.
+    pub measured: bool,
+    /// Makes the tool write a file on this machine: absent where nothing may be changed.
+    pub writes_here: bool,
 }
 
 impl Arg {
     const fn new(name: &'static str, about: &'static str, kind: Kind) -> Arg {
-        Arg { name, about, kind, default: Default::None, required: false, secret: false }
+        let (default, required, secret) = (Default::None, false, false);
+        let (measured, writes_here) = (false, false);
+        Arg { name, about, kind, default, required, secret, measured, writes_here }
     }
 
     pub const fn text(name: &'static str, about: &'static str) -> Arg {
@@ -91,6 +98,16 @@ impl Arg {
     pub const fn secret(self) -> Arg {
         Arg { secret: true, ..self }
     }
+
+    /// Text that a person types into a guest or a console, which may be a password.
+    pub const fn measured(self) -> Arg {
+        Arg { measured: true, ..self }
+    }
+
+    /// The path of a file on this machine that is written.
+    pub const fn writes_here(self) -> Arg {
+        Arg { writes_here: true, ..self }
+    }
 }
 
 /// Which server; accepted by every tool, told once in the instructions.
@@ -131,14 +148,25 @@ impl Args {
         }
     }
 
-    /// The given arguments with secrets left out, for the audit log.
+    /// The given arguments for the audit log: secrets left out, what was typed as its length.
     pub fn for_audit(&self) -> Object {
-        let open = |name: &str| known(self.row, name).is_some_and(|arg| !arg.secret);
         let mut shown = Object::new();
-        for (name, value) in self.given.iter().filter(|(name, _)| open(name)) {
-            shown.insert(name.clone(), value.clone());
+        for (name, value) in &self.given {
+            let value = match known(self.row, name) {
+                Some(arg) if arg.secret => continue,
+                Some(arg) if arg.measured => json::text(format!("<{} bytes>", bytes_in(value))),
+                Some(_) => masked(value),
+                None => continue,
+            };
+            shown.insert(name.clone(), value);
         }
         shown
+    }
+
+    /// A given argument that makes the tool write on this machine.
+    pub fn written_here(&self) -> Option<&'static str> {
+        let given = |arg: &&Arg| arg.writes_here && self.given.contains_key(arg.name);
+        self.row.iter().find(given).map(|arg| arg.name)
     }
 
     fn get(&self, arg: Arg) -> Option<&Value> {
@@ -207,6 +235,26 @@ impl Args {
     }
 }
 
+/// The same value without the secrets that members of that name hold, at any depth.
+pub fn masked(value: &Value) -> Value {
+    let Value::Object(members) = value else {
+        return match value {
+            Value::Array(items) => Value::Array(items.iter().map(masked).collect()),
+            other => other.clone(),
+        };
+    };
+    // `{"key": "guestinfo.password", "value": ...}`: the secret is beside its name.
+    let key = json::get_text(members, "key").unwrap_or_default();
+    let paired = names_secret(key) || key.starts_with("guestinfo.");
+    let mut shown = Object::new();
+    for (name, value) in members {
+        let hide = names_secret(name) || (paired && name == "value");
+        let value = if hide { json::text("***") } else { masked(value) };
+        shown.insert(name.clone(), value);
+    }
+    Value::Object(shown)
+}
+
 fn known(row: &'static [Arg], name: &str) -> Option<&'static Arg> {
     row.iter().chain(COMMON).find(|arg| arg.name == name)
 }
@@ -271,6 +319,15 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
     }
 }
 
+/// Bytes of a text, or of all texts of a list.
+fn bytes_in(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(bytes_in).sum(),
+        value => json::write(value).len(),
+    }
+}
+
 fn whole(value: &Value) -> Option<i64> {
     match value {
         Value::String(text) => text.trim().parse().ok(),
@@ -318,6 +375,18 @@ mod tests {
     }
 
     #[test]
+    fn secrets_within_objects_are_not_for_the_audit() {
+        let value = json::parse(
+            r#"{"spec":{"password":"a","auth":[{"chapSecret":"b","user":"c"}],
+            "extraConfig":[{"key":"guestinfo.userdata","value":"d"},{"key":"n","value":"e"}]}}"#,
+        );
+        assert_eq!(
+            json::write(&masked(&value.unwrap())),
+            r#"{"spec":{"auth":[{"chapSecret":"***","user":"c"}],"extraConfig":[{"key":"guestinfo.userdata","value":"***"},{"key":"n","value":"e"}],"password":"***"}}"#
+        );
+    }
+
+    #[test]
     fn says_what_would_be_right() {
         for (given, said) in [
             ("{}", "`name` is missing. It is required: the machine"),
@@ -338,6 +407,23 @@ mod tests {
         ] {
             assert_eq!(check(given).err().unwrap().to_string(), said, "{given}");
         }
+    }
+
+    #[test]
+    fn the_audit_log_sees_no_secret_and_only_the_length_of_what_is_typed() {
+        static TYPED: &[Arg] = &[
+            NAME,
+            Arg::text("password", "").secret(),
+            Arg::text("command", "").measured(),
+            Arg::texts("arguments", "").measured(),
+        ];
+        let given = r#"{"name":"a","password":"p","command":"höh","arguments":["ab","c"]}"#;
+        let Ok(Value::Object(given)) = json::parse(given) else { panic!("{given}") };
+        let shown = Args::check(TYPED, given).unwrap().for_audit();
+        assert_eq!(
+            json::write_object(&shown),
+            r#"{"arguments":"<3 bytes>","command":"<4 bytes>","name":"a"}"#
+        );
     }
 
     #[test]

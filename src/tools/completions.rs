@@ -24,7 +24,7 @@ pub fn complete(
     let all = match name {
         "host" => fleet.servers().iter().map(|it| it.name.clone()).collect(),
         "vm" | "vm_name" | "name" | "template_name" => machines(fleet, call, server),
-        "datastore" => places(fleet, call, server, PlaceKind::Datastore),
+        "datastore" | "ds" => places(fleet, call, server, PlaceKind::Datastore),
         "network" => places(fleet, call, server, PlaceKind::Network),
         _ => Vec::new(),
     };

@@ -43,6 +43,8 @@ pub struct Ctx<'a> {
     pub level: Level,
     /// The `host` argument as given.
     pub wanted: Option<String>,
+    /// Bytes of the answer, for what is better cut by who knows it than left out.
+    pub cap: usize,
 }
 
 impl<'a> Ctx<'a> {
@@ -171,6 +173,7 @@ impl<'a> Ctx<'a> {
             call,
             level: self.level,
             wanted: self.wanted.clone(),
+            cap: self.cap,
         }
     }
 }

@@ -15,6 +15,10 @@ pub mod disk;
 pub mod docs;
 pub mod esxi;
 pub mod guest;
+pub mod guest_content;
+pub mod guest_files;
+pub mod guest_text;
+pub mod keyboard;
 pub mod nic;
 pub mod offer;
 pub mod plan;
@@ -122,7 +126,7 @@ pub static FAMILIES: &[Family] = &[
         name: "guest",
         about: "Run programs and move files inside guests; needs VMware Tools",
         default: false,
-        shelves: &[guest::TOOLS],
+        shelves: &[guest::TOOLS, guest_content::TOOLS, guest_files::TOOLS],
     },
     Family {
         name: "console",
@@ -167,6 +171,9 @@ pub static FAMILIES: &[Family] = &[
         default: false,
         shelves: &[
             esxi::inventory::TOOLS,
+            esxi::cluster::TOOLS,
+            esxi::folder::TOOLS,
+            esxi::pool::TOOLS,
             esxi::template::TOOLS,
             esxi::tag::TOOLS,
             esxi::move_vm::TOOLS,
@@ -187,8 +194,15 @@ pub static FAMILIES: &[Family] = &[
 ];
 
 /// Names that scripts of earlier servers use; answered, never listed.
-pub static OLDER_NAMES: &[(&str, &str)] =
-    &[("power_off_vm", "power_off"), ("power_on_vm", "power_on")];
+pub static OLDER_NAMES: &[(&str, &str)] = &[
+    ("get_disk_info", "list_disks"),
+    ("get_nic_info", "list_nics"),
+    ("get_recent_events", "list_recent_events"),
+    ("get_recent_tasks", "list_recent_tasks"),
+    ("power_off_vm", "power_off"),
+    ("power_on_vm", "power_on"),
+    ("resize_disk", "extend_disk"),
+];
 
 /// Every tool with its family, in the order of listing.
 pub fn all() -> impl Iterator<Item = (&'static Family, &'static Tool)> {

@@ -2,8 +2,9 @@
 //!
 //! Surprising: `--read-only` beats everything, also a tool that is named by `--tools`.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::text::nearest::nearest;
+use crate::tools::args::Args;
 use crate::tools::{Effect, FAMILIES, Family, Tool, all, find};
 
 /// What the configuration lets callers see.
@@ -49,6 +50,22 @@ impl Offer {
     pub fn no_destructive(mut self, no_destructive: bool) -> Offer {
         self.no_destructive = no_destructive;
         self
+    }
+
+    /// Whether only tools that read are offered.
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
+    }
+
+    /// Refuses arguments that would write on this machine where nothing may be changed.
+    pub fn allow_here(&self, args: &Args) -> Result<()> {
+        match args.written_here().filter(|_| self.read_only) {
+            None => Ok(()),
+            Some(name) => {
+                let said = format!("`{name}` writes a file on this machine, which is not allowed");
+                Err(Error::new(Kind::Denied, said).hint("This server is read-only (READ_ONLY)"))
+            }
+        }
     }
 
     /// Whether this tool is offered.

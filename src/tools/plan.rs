@@ -76,25 +76,32 @@ impl Ready<'_> {
     }
 }
 
-/// A change that the hypervisor has prepared, and the machine that it is about.
+/// A change that the hypervisor has prepared, and what it is about.
 pub struct Deed<'a> {
+    /// The field of the answer that holds the name.
+    what: &'static str,
     name: String,
     prepared: Prepared<'a>,
 }
 
-/// The plan of a change that the hypervisor has prepared; [`act`] does it.
-pub fn prepared<'a>(name: &str, mut prepared: Prepared<'a>) -> Plan<Deed<'a>> {
+/// The plan of a change of a machine that the hypervisor has prepared; [`act`] does it.
+pub fn prepared<'a>(name: &str, prepared: Prepared<'a>) -> Plan<Deed<'a>> {
+    about("vm", name, prepared)
+}
+
+/// The same of something else, such as a `folder`.
+pub fn about<'a>(what: &'static str, name: &str, mut prepared: Prepared<'a>) -> Plan<Deed<'a>> {
     let steps = std::mem::take(&mut prepared.steps);
     let losses = std::mem::take(&mut prepared.losses);
     let seen = std::mem::take(&mut prepared.seen);
-    Plan::new(steps, seen, Deed { name: name.to_owned(), prepared }).losing(losses)
+    Plan::new(steps, seen, Deed { what, name: name.to_owned(), prepared }).losing(losses)
 }
 
 /// Does what the hypervisor has prepared.
 pub fn act<'a>(ctx: &Ctx<'a>, deed: Deed<'a>) -> Result<Reply> {
     let name = deed.name;
     let done = deed.prepared.run(&ctx.call).map_err(|error| error.during(format!("`{name}`")))?;
-    let record = Record::new().text("vm", &name).texts("done", &done);
+    let record = Record::new().text(deed.what, &name).texts("done", &done);
     Ok(Reply::said(format!("{name}: {}", done.join("; ")), record))
 }
 

@@ -148,13 +148,16 @@ pub struct Rows {
     pub failed: usize,
     /// Rows of servers that could not be asked: shown on every page and never counted.
     pub unasked: Vec<Record>,
+    /// There are more than `total`, and nobody knows how many.
+    pub more: bool,
 }
 
 impl Rows {
     /// Rows that come as a whole.
     pub fn whole(key: &'static str, concise: &'static [&'static str], rows: Vec<Record>) -> Rows {
         let total = rows.len();
-        Rows { key, rows, concise, total, offset: None, failed: 0, unasked: Vec::new() }
+        let (offset, failed, unasked, more) = (None, 0, Vec::new(), false);
+        Rows { key, rows, concise, total, offset, failed, unasked, more }
     }
 }
 
@@ -249,7 +252,8 @@ fn show_rows(list: Rows, detailed: bool, cap: usize) -> Shown {
         kept.push(Value::Object(object));
     }
     let shown = kept.len().saturating_sub(unasked);
-    let part = Part { shown, asked, failed, unasked, offset: list.offset, total: list.total };
+    let (offset, total, more) = (list.offset, list.total, list.more);
+    let part = Part { shown, asked, failed, unasked, offset, total, more };
     let mut data = json::object([("total", json::int(list.total as i64))]);
     if let Some(next) = part.next() {
         data.insert("next_offset".to_owned(), json::int(next as i64));
@@ -258,6 +262,9 @@ fn show_rows(list: Rows, detailed: bool, cap: usize) -> Shown {
         if count > 0 {
             data.insert(name.to_owned(), json::int(count as i64));
         }
+    }
+    if more {
+        data.insert("more".to_owned(), Value::Bool(true));
     }
     data.insert(list.key.to_owned(), Value::Array(kept));
     let mut text = String::new();
@@ -290,6 +297,7 @@ struct Part {
     unasked: usize,
     offset: Option<usize>,
     total: usize,
+    more: bool,
 }
 
 impl Part {
@@ -308,6 +316,7 @@ impl Part {
         let (shown, total) = (self.shown, self.total);
         let mut note = match self.offset {
             _ if total == 0 => "none".to_owned(),
+            _ if self.more => format!("{shown} shown; there are more"),
             _ if shown == total => format!("{total} in all"),
             Some(offset) if offset >= total => {
                 format!("offset {offset} is past the end of {total}")
@@ -387,6 +396,7 @@ mod tests {
             offset: Some(0),
             failed: 0,
             unasked: Vec::new(),
+            more: false,
         })
     }
 

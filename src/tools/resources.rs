@@ -1,7 +1,8 @@
 //! The resources: inventories as JSON, by URI, rows of one table as the tools are.
 //!
-//! `esxi://vms` is of the default server, `esxi://{host}/vms` of a named one. Surprising: a
-//! resource runs with the right to read only, through the same session as the tools.
+//! `esxi://vms` is of the default server, `esxi://{host}/vms` of a named one; folders of datastores
+//! are known by template only. Surprising: a resource runs with the right to read only, through the
+//! same session as the tools; and a path may come with its slashes escaped or not.
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::Host;
@@ -9,9 +10,11 @@ use crate::hv::call::{Call, Rights};
 use crate::hv::fleet::Fleet;
 use crate::hv::machines::Depth;
 use crate::hv::places::{Fact, PlaceKind};
+use crate::hv::stores::Browse;
 use crate::text::json;
 use crate::text::json::{Array, Object, Value};
-use crate::tools::vm;
+use crate::text::percent::decode;
+use crate::tools::{datastore, vm};
 
 /// One resource.
 pub struct Resource {
@@ -69,50 +72,106 @@ pub fn uri(resource: &Resource) -> String {
     format!("{SCHEME}{}", resource.path)
 }
 
-/// The URI template of a resource of a named server.
-pub fn template(resource: &Resource) -> String {
-    format!("{SCHEME}{{host}}/{}", resource.path)
+/// A family of resources, one for each value of its arguments.
+pub struct Template {
+    pub uri: String,
+    pub name: &'static str,
+    pub title: &'static str,
+    pub about: &'static str,
+    pub args: &'static [&'static str],
+}
+
+/// Every template, in the order of listing.
+pub fn templates() -> Vec<Template> {
+    let folder = |uri: &str, name, about, args| {
+        let uri = uri.to_owned();
+        Template { uri, name, title: "Files on a datastore", about, args }
+    };
+    let of_server = |it: &Resource| Template {
+        uri: format!("{SCHEME}{{host}}/{}", it.path),
+        name: it.path,
+        title: it.title,
+        about: it.about,
+        args: &["host"],
+    };
+    RESOURCES
+        .iter()
+        .map(of_server)
+        .chain([
+            folder(
+                "datastore://{datastore}/{path}",
+                "files",
+                "Files and folders in a folder; an empty path is the root",
+                &["datastore", "path"],
+            ),
+            folder(
+                "esxi://{host}/datastore/{ds}/{+path}",
+                "files-of-host",
+                "The same on a named server",
+                &["host", "ds", "path"],
+            ),
+        ])
+        .collect()
 }
 
 /// The text of a resource; NotFound for a URI that means none.
 pub fn read(fleet: &Fleet, call: &Call, uri: &str, cap: usize) -> Result<String> {
-    let (server, resource) = parse(uri)?;
-    let server = fleet.server(server.as_deref())?;
-    let call = call.clone().with_rights(Rights::ReadOnly);
-    let rows = (resource.read)(server.host.as_ref(), &call)?;
-    Ok(capped(resource.path, rows, cap))
-}
-
-fn parse(uri: &str) -> Result<(Option<String>, &'static Resource)> {
     let unknown = || {
         let known: Vec<String> = RESOURCES.iter().map(self::uri).collect();
         Error::new(Kind::NotFound, format!("no resource `{}`", crate::error::quoted(uri)))
             .hint(format!("Known: {}; esxi://{{host}}/... for a named server", known.join(", ")))
     };
-    let rest = uri.strip_prefix(SCHEME).ok_or_else(unknown)?;
-    let (server, path) = match rest.rsplit_once('/') {
-        Some((server, path)) => (Some(decoded(server).ok_or_else(unknown)?), path),
-        None => (None, rest),
+    let (server, what) = parse(uri).ok_or_else(unknown)?;
+    let server = fleet.server(server.as_deref())?;
+    let call = call.clone().with_rights(Rights::ReadOnly);
+    let host = server.host.as_ref();
+    let (key, rows) = match &what {
+        What::Table(resource) => (resource.path, (resource.read)(host, &call)?),
+        What::Folder { store, path } => ("files", files(host, &call, store, path)?),
     };
-    let found = RESOURCES.iter().find(|resource| resource.path == path);
-    found.map(|resource| (server, resource)).ok_or_else(unknown)
+    Ok(capped(key, rows, cap))
 }
 
-/// Percent escapes undone; `None` where they are broken.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::new();
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        let byte = match byte {
-            b'%' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            byte => byte,
-        };
-        bytes.push(byte);
+/// What a URI means.
+enum What {
+    Table(&'static Resource),
+    Folder { store: String, path: String },
+}
+
+/// The server that is named, if one is, and what is meant of it.
+fn parse(uri: &str) -> Option<(Option<String>, What)> {
+    if let Some(rest) = uri.strip_prefix("datastore://") {
+        return Some((None, folder(rest)?));
     }
-    String::from_utf8(bytes).ok()
+    let rest = uri.strip_prefix(SCHEME)?;
+    let (server, path) = match rest.split_once('/') {
+        Some((server, path)) => (Some(decode(server).ok()?), path),
+        None => (None, rest),
+    };
+    if let (Some(_), Some(rest)) = (&server, path.strip_prefix("datastore/")) {
+        return Some((server, folder(rest)?));
+    }
+    let found = RESOURCES.iter().find(|resource| resource.path == path);
+    found.map(|resource| (server, What::Table(resource)))
+}
+
+/// A datastore and a path, which may be left out.
+fn folder(rest: &str) -> Option<What> {
+    let (store, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (store, path) = (decode(store).ok()?, decode(path).ok()?);
+    let leaves = path.split('/').any(|it| it == "..");
+    // A path here is one from the root, whatever it begins with.
+    let path = format!("/{path}");
+    (!store.is_empty() && !leaves).then_some(What::Folder { store, path })
+}
+
+fn files(host: &dyn Host, call: &Call, store: &str, path: &str) -> Result<Vec<Object>> {
+    let stores = host.stores().ok_or_else(|| {
+        Error::new(Kind::NotFound, "this server has no files on datastores")
+            .hint("list_servers shows the kind of each")
+    })?;
+    let what = Browse { store, path, recursive: false, pattern: None, disks: false };
+    Ok(stores.browse(call, &what)?.iter().map(|it| datastore::row(it).object()).collect())
 }
 
 fn machines(host: &dyn Host, call: &Call) -> Result<Vec<Object>> {
@@ -166,14 +225,59 @@ fn capped(key: &str, rows: Vec<Object>, cap: usize) -> String {
 mod tests {
     use super::*;
 
+    fn table(uri: &str) -> Option<(Option<String>, &'static str)> {
+        match parse(uri)? {
+            (server, What::Table(resource)) => Some((server, resource.path)),
+            _ => None,
+        }
+    }
+
     #[test]
     fn uris_of_default_and_named_servers() {
-        let (server, resource) = parse("esxi://vms").unwrap();
-        assert_eq!((server, resource.path), (None, "vms"));
-        let (server, resource) = parse("esxi://lab%20esx/resource-pools").unwrap();
-        assert_eq!((server.as_deref(), resource.path), (Some("lab esx"), "resource-pools"));
+        assert_eq!(table("esxi://vms"), Some((None, "vms")));
+        let named = Some("lab esx".to_owned());
+        assert_eq!(table("esxi://lab%20esx/resource-pools"), Some((named, "resource-pools")));
         for bad in ["esxi://", "esxi://nope", "http://vms", "esxi://%zz/vms", "esxi:///"] {
-            assert_eq!(parse(bad).err().unwrap().kind(), Kind::NotFound, "{bad}");
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn uris_of_folders() {
+        for (uri, server, store, path) in [
+            ("datastore://nas01", None, "nas01", "/"),
+            ("datastore://nas01/", None, "nas01", "/"),
+            ("datastore://my%20ds/a/b%20c/50%25+%23", None, "my ds", "/a/b c/50%+#"),
+            ("datastore://ds/a%2Fb%2F", None, "ds", "/a/b/"),
+            ("datastore://ds/[x]", None, "ds", "/[x]"),
+            ("esxi://lab/datastore/ds/iso/d.iso", Some("lab"), "ds", "/iso/d.iso"),
+            ("esxi://lab/datastore/DC0%2Fdatastore%2Fds", Some("lab"), "DC0/datastore/ds", "/"),
+            ("esxi://datastore/datastore/ds", Some("datastore"), "ds", "/"),
+        ] {
+            let Some((of, What::Folder { store: on, path: at })) = parse(uri) else {
+                panic!("{uri}")
+            };
+            assert_eq!((of.as_deref(), &*on, &*at), (server, store, path), "{uri}");
+        }
+        for bad in [
+            "datastore://",
+            "datastore:///a",
+            "datastore://a/%2e%2e/b",
+            "datastore://a/%",
+            "esxi://lab/datastore/",
+        ] {
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_template_names_its_arguments() {
+        for it in templates() {
+            let named = it.uri.matches('{').count();
+            assert_eq!(named, it.args.len(), "{}", it.uri);
+            for arg in it.args {
+                assert!(it.uri.contains(&format!("{arg}}}")), "{}", it.uri);
+            }
         }
     }
 }

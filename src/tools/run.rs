@@ -77,6 +77,7 @@ impl Gate {
             if tool.effect != Effect::Reads {
                 self.audit.begin(&entry)?;
             }
+            self.offer.allow_here(&args)?;
             let detailed = args.opt_text(args::RESPONSE_FORMAT) == Some("detailed");
             Ok(self.guarded(tool, &args, &caller, &correlation)?.shown(detailed, self.cap))
         });
@@ -130,6 +131,7 @@ impl Gate {
             call: reading,
             level: caller.level,
             wanted: args.opt_text(args::HOST).map(str::to_owned),
+            cap: self.cap,
         };
         match tool.run {
             Run::Read(read) => read(&ctx, args),

@@ -10,6 +10,13 @@ use crate::tools::{Effect, Tool};
 
 /// The member of `tools/list`.
 pub fn tool(tool: &Tool) -> String {
+    offered(tool, false)
+}
+
+/// The same; what writes on this machine is absent where `read_only`.
+pub fn offered(tool: &Tool, read_only: bool) -> String {
+    let args: Vec<Arg> =
+        tool.args.iter().filter(|arg| !(read_only && arg.writes_here)).copied().collect();
     let hint = |name: &str, value: bool| format!("\"{name}\":{value}");
     let hints = [
         hint("readOnlyHint", tool.effect == Effect::Reads),
@@ -22,7 +29,7 @@ pub fn tool(tool: &Tool) -> String {
         quote(tool.name),
         quote(tool.title),
         quote(tool.about),
-        input(tool.args),
+        input(&args),
         hints.join(",")
     )
 }

@@ -79,7 +79,8 @@ pub fn page<T>(
         })
         .collect();
     let unasked = gathered.unasked;
-    Ok(Reply::Rows(Rows { key, rows, concise, total, offset: Some(offset), failed: 0, unasked }))
+    let offset = Some(offset);
+    Ok(Reply::Rows(Rows { total, offset, unasked, ..Rows::whole(key, concise, rows) }))
 }
 
 struct Wanted<'a> {
@@ -186,7 +187,8 @@ fn detailed(it: &MachineDetail) -> Record {
     record
 }
 
-fn disk(disk: &Disk) -> Record {
+/// A disk as every answer shows it.
+pub fn disk(disk: &Disk) -> Record {
     Record::new()
         .text("label", &disk.label)
         .value("size_gb", gigabytes(disk.size_bytes))
@@ -196,7 +198,7 @@ fn disk(disk: &Disk) -> Record {
 }
 
 /// GiB with at most two decimals, whole where it is.
-fn gigabytes(bytes: i64) -> crate::text::json::Value {
+pub fn gigabytes(bytes: i64) -> crate::text::json::Value {
     use crate::text::json::{Number, Value, int};
     const GIB: i64 = 1 << 30;
     match bytes % GIB {

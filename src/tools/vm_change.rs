@@ -149,7 +149,7 @@ fn plan_create<'a>(ctx: &Ctx<'a>, args: &Args) -> Result<Plan<Deed<'a>>> {
 }
 
 /// A name that a hypervisor and a person can both live with.
-fn new_name(name: &str) -> Result<String> {
+pub fn new_name(name: &str) -> Result<String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > 80 || name.chars().any(char::is_control) {
         return Err(Error::usage("a VM's name has 1 to 80 characters and no control characters"));

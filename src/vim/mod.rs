@@ -4,7 +4,12 @@
 //! Surprising: no Rust type stands for an API type. The schema is a table that the build packs
 //! (see `build.rs`), and every value is a [`value::Value`].
 
+pub(crate) mod arrays;
 mod convert;
+pub mod effect;
+pub mod from_json;
+pub mod search;
 pub mod table;
+pub mod to_json;
 pub mod value;
 pub mod version;

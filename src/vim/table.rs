@@ -8,6 +8,7 @@ use std::io::Read;
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
+use crate::text::nearest::nearest;
 use crate::vim::version::Version;
 
 static COUNTS: &[u8; 18] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.counts"));
@@ -17,6 +18,7 @@ const NONE: u16 = u16::MAX;
 const OPTIONAL: u8 = 0x40;
 const ARRAY: u8 = 0x80;
 const SINCE: u8 = 0x3f;
+const PARAMETERS: u8 = 0x3f;
 
 // ---- layout ----
 
@@ -289,7 +291,7 @@ impl Method {
     /// Its parameters in wire order, without `_this`.
     pub fn params(self) -> impl Iterator<Item = Field> {
         let first = usize::from(u16_at(self.at() + 4));
-        let all = first..first + usize::from(byte(self.at() + 10));
+        let all = first..first + usize::from(byte(self.at() + 10) & PARAMETERS);
         all.map(move |at| Field::stored(PARAMS_AT + at * 5, self.owner()))
     }
 
@@ -321,6 +323,11 @@ impl Method {
     pub fn since(self) -> Version {
         Version::stored(byte(self.at() + 11) & SINCE)
     }
+
+    /// The number behind [`crate::vim::effect::Effect`].
+    pub(crate) fn mark(self) -> u8 {
+        byte(self.at() + 10) >> 6
+    }
 }
 
 impl std::fmt::Debug for Method {
@@ -341,6 +348,15 @@ pub fn methods() -> impl Iterator<Item = Method> {
 /// Answers the type at its end, whether that is a list, and the newest version along the path. A
 /// part that only a subclass of the declared type has is accepted.
 pub fn property_path(managed: Type, path: &str) -> Result<(Type, bool, Version)> {
+    walk(managed, path, &mut |_| {})
+}
+
+/// The same, showing each field on the way.
+pub fn walk(
+    managed: Type,
+    path: &str,
+    seen: &mut dyn FnMut(&Field),
+) -> Result<(Type, bool, Version)> {
     let wrong = |text: String| Error::usage(format!("`{path}`: {text}"));
     let (mut ty, mut array, mut since) = (managed, false, managed.since());
     let mut first = true;
@@ -353,8 +369,13 @@ pub fn property_path(managed: Type, path: &str) -> Result<(Type, bool, Version)>
         }
         let (word, key) = part.split_once('[').map_or((part, false), |(word, _)| (word, true));
         let Some(field) = field_or_subclass(ty, word) else {
-            return Err(wrong(format!("{} has no property `{word}`", ty.name())));
+            let error = wrong(format!("{} has no property `{word}`", ty.name()));
+            return Err(match nearest(word, ty.fields().map(|it| it.name)) {
+                Some(near) => error.hint(format!("Did you mean `{near}`?")),
+                None => error,
+            });
         };
+        seen(&field);
         if key && !field.array {
             return Err(wrong(format!("`{word}` is not a list")));
         }
@@ -446,7 +467,8 @@ mod tests {
         let text = |path| of(path).unwrap_err().to_string();
         assert_eq!(
             text("config.hardwear.device"),
-            "`config.hardwear.device`: VirtualMachineConfigInfo has no property `hardwear`"
+            "`config.hardwear.device`: VirtualMachineConfigInfo has no property `hardwear`. \
+             Did you mean `hardware`?"
         );
         assert!(text("config.hardware.device.key").contains("follows a list"));
         assert!(text("runtime.host.name").contains("a HostSystem has no parts"));

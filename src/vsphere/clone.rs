@@ -21,23 +21,34 @@ const PATHS: &[&str] = &[
     "snapshot",
 ];
 
+/// What makes a copy a deployment: its source is a template, and the guest may be customized.
+pub struct Deploy {
+    /// Name and `CustomizationSpec`.
+    pub customization: Option<(String, Object)>,
+}
+
 /// Chooses folder, pool and datastore, and says what will be copied.
 pub fn prepare<'a>(
     it: &'a Vsphere,
     call: &Call,
     source: &str,
     new: &NewClone,
+    deploy: Option<Deploy>,
 ) -> Result<Prepared<'a>> {
     let at = it.locate(call, source)?;
     let vm = reference(&at);
     let row = props::one(&it.session, call, &vm, "VirtualMachine", PATHS)?;
+    let template = row.flag("summary.config.template") == Some(true);
+    if deploy.is_some() && !template {
+        return Err(Error::new(Kind::Conflict, format!("`{}` is a VM, not a template", at.name))
+            .hint("clone_vm copies VMs; convert_to_template makes a template of one"));
+    }
     let site = Site::near(it, call, row.reference("runtime.host"))?;
     let folder = match (&new.folder, row.reference("parent")) {
         (None, Some(parent)) => parent.clone(),
         (wanted, _) => site.folder(wanted.as_deref())?,
     };
     site.refuse_duplicate(&new.name, &folder)?;
-    let template = row.flag("summary.config.template") == Some(true);
     let configured = it.defaults.datastore.as_deref().filter(|_| template);
     let store = match (new.datastore.as_deref(), configured) {
         (None, None) => None,
@@ -65,6 +76,10 @@ pub fn prepare<'a>(
         new.name,
         site.compute_name()
     )];
+    let customization = deploy.and_then(|it| it.customization);
+    if let Some((name, _)) = &customization {
+        steps.push(format!("its guest is customized by `{name}` when it first starts"));
+    }
     if new.power_on {
         steps.push(format!("`{}` is powered on", new.name));
     }
@@ -76,6 +91,7 @@ pub fn prepare<'a>(
     let spec = Object::new("VirtualMachineCloneSpec")
         .with("location", location)
         .with("template", false)
+        .with_some("customization", customization.map(|(_, spec)| spec))
         .with("powerOn", new.power_on)
         .with_some("snapshot", current.filter(|_| new.linked));
     let args =

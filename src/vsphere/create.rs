@@ -14,7 +14,7 @@ use crate::vim::value::{Object, Value};
 use crate::vsphere::devices::{add, add_new_disk, connectable};
 use crate::vsphere::site::{Site, Store};
 use crate::vsphere::tree::escaped;
-use crate::vsphere::{Vsphere, task};
+use crate::vsphere::{Vsphere, iso, task};
 
 const SCSI: i64 = -1;
 const SATA: i64 = -2;
@@ -31,9 +31,9 @@ pub fn prepare<'a>(it: &'a Vsphere, call: &Call, new: &NewMachine) -> Result<Pre
     let store = site.datastore(new.datastore.as_deref(), it.defaults.datastore.as_deref())?;
     let (network, backing) =
         site.network(new.network.as_deref(), it.defaults.network.as_deref())?;
-    let iso = iso(new, &site, &store)?;
-    let steps = steps(new, &site, &store, &network, iso.as_deref());
-    let spec = spec(new, &store, backing, iso);
+    let image = image(new, &site, &store)?;
+    let steps = steps(new, &site, &store, &network, image.as_deref());
+    let spec = spec(new, &store, backing, image);
     let args = Object::args().with("config", spec).with("pool", site.pool());
     let name = new.name.clone();
     let seen = format!("{} {} {}", folder.id, store.at.id, network);
@@ -104,30 +104,14 @@ fn steps(
 }
 
 /// The ISO as `[datastore] path`, on a datastore that the new machine can reach.
-fn iso(new: &NewMachine, site: &Site, store: &Store) -> Result<Option<String>> {
+fn image(new: &NewMachine, site: &Site, store: &Store) -> Result<Option<String>> {
     let Some(path) = new.iso_path.as_deref() else { return Ok(None) };
-    if !path.to_lowercase().ends_with(".iso") {
-        return Err(Error::usage(format!("`{path}` is not an .iso file")));
-    }
-    let (on, file) = match path.strip_prefix('[') {
-        None => (new.iso_datastore.as_deref(), path),
-        Some(rest) => {
-            let (on, file) = rest.split_once("] ").ok_or_else(|| {
-                Error::usage(format!("`{path}` is no datastore path"))
-                    .hint("Such as [datastore1] iso/install.iso")
-            })?;
-            if new.iso_datastore.as_deref().is_some_and(|other| other != on) {
-                return Err(Error::usage("`iso_path` and `iso_datastore` name two datastores")
-                    .hint("Pass one of them"));
-            }
-            (Some(on), file)
-        }
-    };
+    let (on, file) = iso::parse(path, new.iso_datastore.as_deref())?;
     let on = match on {
         Some(name) => site.datastore(Some(name), None)?.name,
         None => store.name.clone(),
     };
-    Ok(Some(format!("[{on}] {}", file.trim_start_matches('/'))))
+    Ok(Some(format!("[{on}] {file}")))
 }
 
 fn spec(new: &NewMachine, store: &Store, network: Object, iso: Option<String>) -> Object {
@@ -243,7 +227,7 @@ fn begins(guest: &str, starts: &[&str]) -> bool {
 }
 
 /// The disk controller that the guest's installer knows.
-fn scsi_kind(guest: &str) -> &'static str {
+pub fn scsi_kind(guest: &str) -> &'static str {
     match guest {
         guest if begins(guest, MODERN) => "ParaVirtualSCSIController",
         guest if guest.starts_with("win") && !begins(guest, OLD_WINDOWS) => {

@@ -8,6 +8,7 @@ use roxmltree::{Document, Node};
 
 use crate::error::{Error, Kind, Result};
 use crate::text::xml::{self, XSI};
+use crate::vim::arrays::array_item;
 use crate::vim::table::{Field, Method, Type, TypeKind};
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::scalar;
@@ -263,7 +264,7 @@ fn unknown(node: Node<'_, '_>, name: &str, depth: usize) -> Result<Value> {
 
 /// `ArrayOfX`: each child element is an item, whatever its name.
 fn list(node: Node<'_, '_>, wrapper: &str, depth: usize) -> Result<Value> {
-    let item = scalar::array_item(wrapper);
+    let item = array_item(wrapper);
     let read = |child| match item {
         Some(ty) => value(child, ty, depth + 1),
         None => any(child, depth + 1),

@@ -103,7 +103,7 @@ pub fn read(it: &Vsphere, call: &Call, wanted: &str) -> Result<MachineDetail> {
 }
 
 /// The names of everything that the machine refers to, in one query.
-fn names(it: &Vsphere, call: &Call, row: &Row) -> Result<HashMap<String, String>> {
+pub(super) fn names(it: &Vsphere, call: &Call, row: &Row) -> Result<HashMap<String, String>> {
     let mut refs: Vec<Ref> = Vec::new();
     refs.extend(row.reference("runtime.host").cloned());
     refs.extend(row.reference("resourcePool").cloned());
@@ -118,6 +118,7 @@ fn names(it: &Vsphere, call: &Call, row: &Row) -> Result<HashMap<String, String>
         Select { kind: "Datastore", paths: name },
         Select { kind: "Network", paths: name },
         Select { kind: "DistributedVirtualPortgroup", paths: &["name", "key"] },
+        Select { kind: "OpaqueNetwork", paths: &["name", "summary"] },
     ];
     let needed: Vec<Select<'_>> = selects
         .into_iter()
@@ -127,7 +128,8 @@ fn names(it: &Vsphere, call: &Call, row: &Row) -> Result<HashMap<String, String>
     let mut names = HashMap::new();
     for row in rows {
         let name = unescaped(row.text("name").unwrap_or(&row.at.id));
-        if let Some(key) = row.text("key") {
+        let opaque = row.object("summary").and_then(|it| it.text("opaqueNetworkId"));
+        if let Some(key) = row.text("key").or(opaque) {
             names.insert(format!("key {key}"), name.clone());
         }
         names.insert(row.at.id.clone(), name);
@@ -141,16 +143,19 @@ fn is_a(reference: &Ref, kind: &str) -> bool {
     matches!(types, (Some(it), Some(base)) if it.is_a(base))
 }
 
-/// The network of a card: by reference, by port group key, or by the name in its backing.
-fn network_of(card: &Object, names: &HashMap<String, String>) -> Option<String> {
+/// The network of a card: by reference, by the key of a port group or opaque network, or by the
+/// name in its backing.
+pub(super) fn network_of(card: &Object, names: &HashMap<String, String>) -> Option<String> {
     let by_ref = card.reference("backing.network").and_then(|it| names.get(&it.id));
-    let by_key = card
-        .text("backing.port.portgroupKey")
-        .and_then(|key| names.get(&format!("key {key}")).or_else(|| names.get(key)));
-    by_ref.or(by_key).cloned().or_else(|| card.text("backing.deviceName").map(str::to_owned))
+    let key =
+        card.text("backing.port.portgroupKey").or_else(|| card.text("backing.opaqueNetworkId"));
+    let by_key = key.and_then(|key| names.get(&format!("key {key}")).or_else(|| names.get(key)));
+    let plain = card.text("backing.deviceName").or(key);
+    by_ref.or(by_key).cloned().or_else(|| plain.map(str::to_owned))
 }
 
-fn addresses(row: &Row, mac: &str) -> Vec<String> {
+/// What the guest says are the addresses of a card.
+pub(super) fn addresses(row: &Row, mac: &str) -> Vec<String> {
     let of =
         |card: &&Object| card.text("macAddress").is_some_and(|it| it.eq_ignore_ascii_case(mac));
     let mut cards = row.items("guest.net").iter().filter_map(Value::as_object);

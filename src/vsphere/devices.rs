@@ -57,6 +57,15 @@ pub fn disk_bytes(disk: &Object) -> i64 {
         .unwrap_or(0)
 }
 
+/// Bytes as a person reads them: `20 GB`, `1.5 GB`, `300 MB`.
+pub fn gigabytes(bytes: i64) -> String {
+    match (bytes % (1 << 30), bytes >> 20) {
+        (0, _) => format!("{} GB", bytes >> 30),
+        (_, megabytes @ 0..1024) => format!("{megabytes} MB"),
+        (_, megabytes) => format!("{}.{} GB", megabytes >> 10, ((megabytes & 1023) * 10) >> 10),
+    }
+}
+
 /// The disks as a person sees them.
 pub fn disks(devices: &[Value]) -> Vec<Disk> {
     let disk = |it: &Object| Disk {
@@ -83,14 +92,28 @@ pub fn nics(
         let mac = it.text("macAddress").map(str::to_owned);
         Nic {
             label: label(it).to_owned(),
+            key: it.int("key").unwrap_or(0),
             model: it.kind().trim_start_matches("Virtual").to_lowercase(),
             ip_addresses: mac.as_deref().map(&addresses).unwrap_or_default(),
             mac_address: mac,
+            address_type: it.text("addressType").map(str::to_owned),
             network: network(it),
+            network_kind: it.object("backing").and_then(network_kind),
             connected: it.flag("connectable.connected").unwrap_or(false),
+            start_connected: it.flag("connectable.startConnected").unwrap_or(false),
         }
     };
     of_kind(devices, "VirtualEthernetCard").map(nic).collect()
+}
+
+/// The sort of network that a card's backing names.
+fn network_kind(backing: &Object) -> Option<&'static str> {
+    match backing {
+        it if it.get("port").is_some() => Some("distributed"),
+        it if it.get("opaqueNetworkId").is_some() => Some("opaque"),
+        it if it.is("VirtualDeviceDeviceBackingInfo") => Some("standard"),
+        _ => None,
+    }
 }
 
 /// Removable drives and what is in them.
@@ -106,4 +129,23 @@ pub fn media(devices: &[Value]) -> Vec<(String, String)> {
         (label(it).to_owned(), inside)
     };
     of_kind(devices, "VirtualCdrom").chain(of_kind(devices, "VirtualFloppy")).map(medium).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_whole_where_they_are_and_never_rounded_up() {
+        for (bytes, said) in [
+            (0, "0 GB"),
+            (20 << 30, "20 GB"),
+            ((20 << 30) + 1, "20.0 GB"),
+            (3 << 29, "1.5 GB"),
+            ((1 << 30) - 1, "1023 MB"),
+            ((64 << 40) - 1, "65535.9 GB"),
+        ] {
+            assert_eq!(gigabytes(bytes), said);
+        }
+    }
 }

@@ -15,13 +15,38 @@ struct Row(&'static str, Kind, &'static str);
 /// Every class that we know more of than that the server refused.
 static TABLE: &[Row] = &[
     Row("AlreadyExists", Kind::Conflict, "Choose another name, or use the one that is there"),
+    Row("CannotAccessFile", Kind::Conflict, "It may be in use, damaged or out of reach"),
+    Row("CannotDeleteFile", Kind::Conflict, "It, or something in it, may be in use"),
     Row("ConcurrentAccess", Kind::Busy, "Somebody else changed it meanwhile; try again"),
+    Row(
+        "CustomizationFault",
+        Kind::Conflict,
+        "Look at the customization specification and at the template's guest system and VMware Tools",
+    ),
+    Row("DeviceHotPlugNotSupported", Kind::Conflict, "Power the VM off first"),
+    Row("DirectoryNotEmpty", Kind::Conflict, "Empty it first, or delete it with recursive=true"),
     Row("DuplicateName", Kind::Conflict, "Choose another name"),
     Row("FileAlreadyExists", Kind::Conflict, "Choose another name, or remove the file first"),
     Row("FileLocked", Kind::Busy, "Another VM or task uses the file; try again when it is done"),
     Row("FileNotFound", Kind::NotFound, ""),
-    Row("GuestOperationsUnavailable", Kind::Conflict, "VMware Tools must run in the guest"),
+    Row(
+        "GuestComponentsOutOfDate",
+        Kind::Unsupported,
+        "Update VMware Tools in the guest, they are too old for it",
+    ),
+    Row(
+        "GuestOperationsUnavailable",
+        Kind::Conflict,
+        "VMware Tools must run in the guest; wait_for_vm_tools waits for them",
+    ),
+    Row(
+        "GuestPermissionDenied",
+        Kind::Denied,
+        "This user of the guest may not do that there; look at the rights, or use another user",
+    ),
+    Row("GuestProcessNotFound", Kind::NotFound, "list_guest_processes shows what runs"),
     Row("HostCommunication", Kind::Network, "vCenter cannot reach the host; look at the host"),
+    Row("HostConfigFault", Kind::Remote, "The host's events and its hostd.log say more"),
     Row("HostNotConnected", Kind::Network, "The host is disconnected from vCenter; reconnect it"),
     Row(
         "InsufficientResourcesFault",
@@ -29,10 +54,16 @@ static TABLE: &[Row] = &[
         "Free resources on the host, or ask for less",
     ),
     Row("InvalidArgument", Kind::Remote, ""),
+    Row("InvalidDatastore", Kind::NotFound, "Check the datastore and the path on it"),
     Row(
         "InvalidGuestLogin",
         Kind::Denied,
         "These are the guest's own user and password, not ESXi's",
+    ),
+    Row(
+        "InvalidHostState",
+        Kind::Conflict,
+        "The host may be in maintenance mode, or not connected; list_hosts shows it",
     ),
     Row(
         "InvalidLogin",
@@ -53,13 +84,35 @@ static TABLE: &[Row] = &[
         Kind::Unsupported,
         "This server does not know the operation; it may be too old for it, or need vCenter",
     ),
+    Row(
+        "MigrationFault",
+        Kind::Conflict,
+        "Something holds the VM where it is, such as a device or a network of its host",
+    ),
     Row("NoDiskSpace", Kind::Conflict, "Make room on the datastore, or use another one"),
     Row("NoPermission", Kind::Denied, "Ask the server's administrator for the privilege"),
+    Row("NotADirectory", Kind::Usage, "It is there, but it is no directory"),
+    Row("NotAFile", Kind::Usage, "A directory or a link is there; name a plain file"),
     Row("NotAuthenticated", Kind::Denied, "The account may lack the right for this operation"),
     Row("NotFound", Kind::NotFound, ""),
     Row("NotSupported", Kind::Unsupported, "This server cannot do it"),
+    Row(
+        "OperationDisabledByGuest",
+        Kind::Denied,
+        "The guest forbids it in the configuration of its VMware Tools (tools.conf)",
+    ),
+    Row(
+        "OperationNotSupportedByGuest",
+        Kind::Unsupported,
+        "The guest's system, or its VMware Tools, cannot do it",
+    ),
     Row("QuestionPending", Kind::Conflict, "Answer with answer_vm_question"),
     Row("RequestCanceled", Kind::Cancelled, ""),
+    Row(
+        "RestrictedByAdministrator",
+        Kind::Conflict,
+        "The server's administrator has limited it; ask for less at once",
+    ),
     Row(
         "RestrictedVersion",
         Kind::Denied,
@@ -67,6 +120,8 @@ static TABLE: &[Row] = &[
     ),
     Row("TaskInProgress", Kind::Busy, "Another task holds it; try again when that is done"),
     Row("Timedout", Kind::Busy, "The server gave up waiting; try again"),
+    Row("TooManyDevices", Kind::Conflict, "Remove one first"),
+    Row("TooManyGuestLogons", Kind::Busy, "Too many are logged in to the guest; try again later"),
     Row(
         "ToolsUnavailable",
         Kind::Conflict,

@@ -10,7 +10,7 @@ use crate::hv::call::Call;
 use crate::hv::model::{MachineRef, PowerState};
 use crate::hv::prepared::Prepared;
 use crate::vim::value::{Object, Value};
-use crate::vsphere::devices::{label, of_kind};
+use crate::vsphere::devices::{connectable, edit, label, of_kind};
 use crate::vsphere::machines::{power, reference};
 use crate::vsphere::props::Row;
 use crate::vsphere::{Vsphere, props, reconfigure};
@@ -137,6 +137,39 @@ impl<'a> Hardware<'a> {
             steps,
             Object::new("VirtualMachineConfigSpec").with("deviceChange", changes),
         )
+    }
+
+    /// Plugs a device in or out: now and at power-on, or of a machine that is off at power-on only.
+    /// What is so already changes nothing.
+    pub fn connect(self, device: &Object, connected: bool) -> Prepared<'a> {
+        let name = label(device);
+        let now = device.flag("connectable.connected") == Some(true);
+        let start = device.flag("connectable.startConnected") == Some(true);
+        let word = if connected { "connected" } else { "disconnected" };
+        let (on, vm) = (self.is_on(), &self.at.name);
+        let when = match (on && now != connected, start != connected) {
+            (true, true) => format!("now and when `{vm}` is powered on"),
+            (true, false) => "now".to_owned(),
+            (false, _) => format!("when `{vm}` is powered on"),
+        };
+        let mut steps = vec![format!("{name} is {word} {when}")];
+        if start == connected && (now == connected || !on) {
+            return Prepared::already(match on {
+                true => format!("{name} is already {word}, also at power-on"),
+                false => format!("{name} is already {word} at power-on; `{vm}` is off"),
+            });
+        }
+        if !on {
+            steps.push(format!("`{vm}` is off, so nothing changes now"));
+        }
+        let mut device = device.clone();
+        // All of it: of what is left out here a host would take the default.
+        let mut way =
+            device.object("connectable").cloned().unwrap_or_else(|| connectable(connected));
+        way.set("startConnected", connected);
+        way.set("connected", on && connected);
+        device.set("connectable", way);
+        self.change(steps, vec![edit(device)])
     }
 
     /// A change by this `VirtualMachineConfigSpec`, which must not carry a `changeVersion`.

@@ -19,7 +19,7 @@ impl Lifecycle for Vsphere {
 
     fn copy<'a>(&'a self, call: &Call, source: &str, new: &NewClone) -> Result<Prepared<'a>> {
         match self.session.live(call)?.is_vcenter() {
-            true => clone::prepare(self, call, source, new),
+            true => clone::prepare(self, call, source, new, None),
             false => copy::prepare(self, call, source, new),
         }
     }

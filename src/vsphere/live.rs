@@ -1,14 +1,17 @@
-//! A session that is open: the cookie, the agreed version, the service content, the views.
+//! A session that is open: the cookie, the agreed version, the service content, the views, the
+//! catalogue of counters.
 //!
 //! Views belong to the session and die with it, which is why they are kept here and nowhere else.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Kind, Result};
 use crate::text::secret::Secret;
 use crate::text::sorted::Sorted;
 use crate::vim::value::{Object, Ref};
 use crate::vim::version::Version;
+use crate::vsphere::counters::Counter;
+use crate::vsphere::guest_ops::Managers;
 
 /// An open session.
 pub struct Live {
@@ -16,12 +19,16 @@ pub struct Live {
     pub cookie: Option<Secret>,
     pub version: Version,
     pub content: Object,
+    /// Whom guest operations are asked of, once it was asked for.
+    pub guest_managers: OnceLock<Managers>,
     views: Mutex<Sorted<&'static [&'static str], Ref>>,
+    counters: OnceLock<Arc<Vec<Counter>>>,
 }
 
 impl Live {
     pub fn new(cookie: Option<Secret>, version: Version, content: Object) -> Live {
-        Live { cookie, version, content, views: Mutex::default() }
+        let (guest_managers, views) = (OnceLock::new(), Mutex::default());
+        Live { cookie, version, content, guest_managers, views, counters: OnceLock::new() }
     }
 
     /// One of the server's managers; what a standalone ESXi lacks is Unsupported.
@@ -40,6 +47,16 @@ impl Live {
     /// Product, version and build, as the vendor writes it.
     pub fn product(&self) -> String {
         self.content.text("about.fullName").unwrap_or("VMware server").to_owned()
+    }
+
+    /// The performance counters of the server, once they were read.
+    pub fn catalogue(&self) -> Option<Arc<Vec<Counter>>> {
+        self.counters.get().cloned()
+    }
+
+    /// Keeps them; those that were kept first.
+    pub fn keep_catalogue(&self, counters: Arc<Vec<Counter>>) -> Arc<Vec<Counter>> {
+        self.counters.get_or_init(|| counters).clone()
     }
 
     /// The view of these types, made by `make` the first time.

@@ -4,26 +4,18 @@ use crate::error::Result;
 use crate::hv::call::Call;
 use crate::hv::places::{Fact, Place, PlaceKind, Places};
 use crate::text::order;
+use crate::vsphere::facts::{Field, Read, Told, facts};
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::site::is_uplink;
 use crate::vsphere::tree::{Tree, unescaped};
 use crate::vsphere::{Vsphere, props, tree};
-
-/// How a fact's value is read.
-enum Read {
-    Text,
-    Number,
-    Flag,
-    /// Bytes to whole MB.
-    Megabytes,
-}
 
 /// One kind of place: its type, what lies above it, and its facts by property.
 struct Kind {
     wanted: &'static str,
     view: &'static [&'static str],
     above: &'static [&'static str],
-    facts: &'static [(&'static str, &'static str, Read)],
+    facts: &'static [Field],
 }
 
 static HOST: Kind = Kind {
@@ -34,6 +26,7 @@ static HOST: Kind = Kind {
         ("connection_state", "runtime.connectionState", Read::Text),
         ("power_state", "runtime.powerState", Read::Text),
         ("maintenance_mode", "runtime.inMaintenanceMode", Read::Flag),
+        ("overall_status", "summary.overallStatus", Read::Text),
         ("product", "summary.config.product.fullName", Read::Text),
         ("model", "summary.hardware.model", Read::Text),
         ("cpu_model", "summary.hardware.cpuModel", Read::Text),
@@ -133,16 +126,12 @@ fn is_wanted(row: &Row, kind: &Kind) -> bool {
 
 fn place(row: &Row, kind: &Kind, tree: &Tree) -> Place {
     let name = row.text("name").unwrap_or(&row.at.id);
-    let fact = |(name, path, read): &(&'static str, &'static str, Read)| {
-        let fact = match read {
-            Read::Text => Fact::Text(row.string(path)?),
-            Read::Number => Fact::Number(row.int(path)?),
-            Read::Flag => Fact::Flag(row.flag(path)?),
-            Read::Megabytes => Fact::Number(row.int(path)? >> 20),
-        };
-        Some((*name, fact))
+    let plain = |(name, told)| match told {
+        Told::Plain(fact) => Some((name, fact)),
+        _ => None,
     };
-    let mut facts: Vec<(&'static str, Fact)> = kind.facts.iter().filter_map(fact).collect();
+    let told = facts(kind.facts, &|path| row.get(path));
+    let mut facts: Vec<(&'static str, Fact)> = told.into_iter().filter_map(plain).collect();
     if kind.wanted == "Network" {
         facts.insert(0, ("type", Fact::Text(network_type(&row.at.kind).to_owned())));
     }

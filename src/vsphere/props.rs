@@ -39,6 +39,13 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row of these properties, as a query would bring it.
+    #[cfg(test)]
+    pub fn made(kind: &'static str, id: &str, values: &[(&str, Value)]) -> Row {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Row { at: Ref::new(kind, id), values: values.collect() }
+    }
+
     /// The property of exactly this path.
     pub fn get(&self, path: &str) -> Option<&Value> {
         self.values.iter().find(|(name, _)| name == path).map(|(_, value)| value)
@@ -78,7 +85,7 @@ impl Row {
 #[derive(Clone, Copy)]
 pub struct Select<'a> {
     pub kind: &'static str,
-    pub paths: &'a [&'static str],
+    pub paths: &'a [&'a str],
 }
 
 /// Every object of these types below the root folder; `take` sees each row once, also where a

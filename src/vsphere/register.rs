@@ -1,6 +1,6 @@
 //! Registering files as machines, taking machines out of the inventory, answering questions.
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::Call;
 use crate::hv::machines::Machines;
 use crate::hv::model::{MachineRef, PowerState};
@@ -8,6 +8,7 @@ use crate::hv::prepared::Prepared;
 use crate::vim::value::{Object, Value};
 use crate::vsphere::machines::reference;
 use crate::vsphere::site::Site;
+use crate::vsphere::store_path::{StorePath, full};
 use crate::vsphere::tree::escaped;
 use crate::vsphere::{Vsphere, task};
 
@@ -19,23 +20,23 @@ impl Vsphere {
         path: &str,
         name: Option<&str>,
     ) -> Result<Prepared<'a>> {
-        let form = path.strip_prefix('[').and_then(|rest| rest.split_once("] "));
-        let Some((store, file)) = form.filter(|(_, file)| file.to_lowercase().ends_with(".vmx"))
-        else {
-            return Err(Error::usage(format!("`{path}` is no .vmx file on a datastore"))
+        let read = StorePath::read(path)?;
+        let (Some(store), true) = (&read.store, read.path.to_lowercase().ends_with(".vmx")) else {
+            return Err(Error::usage(format!("`{}` is no .vmx file on a datastore", quoted(path)))
                 .hint("Such as [datastore1] web/web.vmx"));
         };
+        let (path, file) = (full(store, &read.path), read.path);
         let site = Site::read(self, call)?;
         let (folder, store) = (site.folder(None)?, site.datastore(Some(store), None)?);
         if let Some(name) = name {
             site.refuse_duplicate(name, &folder)?;
         }
         let args = Object::args()
-            .with("path", path)
+            .with("path", path.as_str())
             .with_some("name", name.map(escaped))
             .with("asTemplate", false)
             .with("pool", site.pool());
-        let what = name.map_or(file.to_owned(), |name| format!("{file} as `{name}`"));
+        let what = name.map_or(file.clone(), |name| format!("{file} as `{name}`"));
         let step = format!(
             "{what} on `{}` is added to the inventory of `{}`",
             store.name,

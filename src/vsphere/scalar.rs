@@ -3,8 +3,6 @@
 //! Surprising: a text that is not what the schema promises (`abc` for an `int`) is kept as text,
 //! since one odd value must not cost the whole answer.
 
-use std::borrow::Cow;
-
 use crate::text::base64;
 use crate::vim::table::{Type, TypeKind};
 use crate::vim::value::Value;
@@ -130,24 +128,10 @@ pub(crate) fn array_names(item: Type) -> (String, &'static str) {
     (format!("ArrayOf{}{rest}", first.to_ascii_uppercase()), element)
 }
 
-/// The item's type of `ArrayOfX`, if the schema has it.
-pub(crate) fn array_item(wrapper: &str) -> Option<Type> {
-    let item = wrapper.strip_prefix("ArrayOf")?;
-    if item == "ManagedObjectReference" {
-        return Type::find("ManagedObject");
-    }
-    let lower: Cow<str> = match item.chars().next() {
-        Some(first) => {
-            format!("{}{}", first.to_ascii_lowercase(), &item[first.len_utf8()..]).into()
-        }
-        None => item.into(),
-    };
-    Type::find(item).or_else(|| Type::find(&lower))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vim::arrays::array_item;
 
     fn ty(name: &str) -> Type {
         Type::find(name).unwrap()

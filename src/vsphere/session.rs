@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::{Call, Rights};
+use crate::text::base64;
 use crate::text::secret::Secret;
 use crate::text::xml;
 use crate::vim::table::Method;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::live::Live;
-use crate::vsphere::reads::is_read;
+use crate::vsphere::reads::{is_read, is_repeatable};
+use crate::vsphere::rest::Rest;
 use crate::vsphere::wire::{MAX_ANSWER, Wire};
 use crate::vsphere::{decode, encode, faults, open};
 use crate::web::exchange::{Response, read_capped};
@@ -39,6 +41,8 @@ pub struct Account {
 /// A server's one session.
 pub struct Session {
     pub wire: Wire,
+    /// The other session that a vCenter wants for its REST interface.
+    pub(super) rest: Rest,
     account: Account,
     state: Mutex<State>,
     /// When the last attempt to open it failed, and why.
@@ -98,6 +102,7 @@ impl Session {
     pub fn new(wire: Wire, account: Account) -> Arc<Session> {
         Arc::new(Session {
             wire,
+            rest: Rest::default(),
             account,
             state: Mutex::new(State::Closed),
             failed: Mutex::default(),
@@ -109,6 +114,20 @@ impl Session {
     /// The user that logs in.
     pub fn user(&self) -> &str {
         &self.account.user
+    }
+
+    /// The account as an `Authorization` header, for the one request that opens a REST session.
+    pub(super) fn basic(&self) -> Secret {
+        let Account { user, password, .. } = &self.account;
+        let pair = Secret::new(format!("{user}:{}", password.reveal()));
+        let code = Secret::new(base64::encode(pair.reveal().as_bytes()));
+        Secret::new(format!("Basic {}", code.reveal()))
+    }
+
+    /// The longest wait for the peer: a call that has less time left waits no longer than that.
+    pub(super) fn patience(&self, call: &Call, silence: Option<Duration>) -> Duration {
+        let silence = silence.unwrap_or(self.account.silence);
+        silence.min(call.time_left().map_or(silence, |left| left.max(Duration::from_secs(1))))
     }
 
     /// What is known without asking the server.
@@ -233,7 +252,9 @@ impl Session {
         let (known, response) = self.send(call, live, this, method, args, silence)?;
         match self.answer(live, known, response) {
             Err(error)
-                if error.kind() == Kind::Network && !was_silent(&error) && is_read(method) =>
+                if error.kind() == Kind::Network
+                    && !was_silent(&error)
+                    && is_repeatable(method) =>
             {
                 log::info!("{error}; trying once more");
                 let (known, response) = self.send(call, live, this, method, args, silence)?;
@@ -265,10 +286,7 @@ impl Session {
         })?;
         let body = encode::call(known, this, args, live.version)?;
         let envelope = encode::envelope(&body);
-        // A call that has less time left than the server may be silent waits no longer than that.
-        let silence = silence.unwrap_or(self.account.silence);
-        let left = call.time_left().map_or(silence, |left| left.max(Duration::from_secs(1)));
-        let silence = Some(silence.min(left));
+        let silence = Some(self.patience(call, silence));
         let post = || self.wire.post(live.version, live.cookie.as_ref(), &envelope, silence);
         let response = match post() {
             // Nothing of it reached the server, or it only reads: a second try harms nobody.
@@ -313,6 +331,19 @@ impl Session {
 
     /// Ends the session within two or three seconds, whatever the server does.
     pub fn close(&self) {
+        std::thread::scope(|scope| {
+            // Side by side: each may wait for as long as a parting takes.
+            if self.rest.is_open() {
+                let end = || self.rest.close(&self.wire, PARTING);
+                if let Err(error) = std::thread::Builder::new().spawn_scoped(scope, end) {
+                    log::info!("no thread to end the REST session: {error}");
+                }
+            }
+            self.close_own();
+        });
+    }
+
+    fn close_own(&self) {
         let until = Instant::now() + PARTING;
         let mut state = loop {
             match self.state.try_lock() {
@@ -379,11 +410,6 @@ impl Session {
             log::warn!("no thread to end idle sessions: {error}");
         }
     }
-}
-
-/// Reading methods but for the one whose argument, a token, counts only once.
-fn is_repeatable(method: &str) -> bool {
-    is_read(method) && method != "ContinueRetrievePropertiesEx"
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -12,7 +12,7 @@ use crate::text::nearest::nearest;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::tree::{Tree, unescaped};
-use crate::vsphere::{Vsphere, props};
+use crate::vsphere::{Vsphere, folders, props};
 
 /// Everything that a new machine can refer to.
 const KINDS: &[&str] = &[
@@ -58,7 +58,6 @@ struct Compute {
     name: String,
     pool: Ref,
     datacenter: Ref,
-    datacenter_name: String,
     folder: Ref,
     datastores: HashSet<String>,
     networks: HashSet<String>,
@@ -113,30 +112,8 @@ impl Site {
     /// The folder of machines: the datacenter's own, or the one of this name or path.
     pub fn folder(&self, wanted: Option<&str>) -> Result<Ref> {
         let Some(wanted) = wanted else { return Ok(self.compute.folder.clone()) };
-        let path = wanted.trim_matches('/');
-        let meant = |row: &&Row| {
-            let name = row.text("name").unwrap_or_default();
-            let below =
-                self.tree.above(row.reference("parent")).any(|id| id == self.compute.folder.id);
-            let is = self.tree.path(name, row.reference("parent")) == path;
-            &*row.at.kind == "Folder"
-                && (is || (below && unescaped(name) == wanted) || row.at.id == wanted)
-        };
-        let hits: Vec<&Row> = self.rows.iter().filter(meant).collect();
-        match hits[..] {
-            [one] => Ok(one.at.clone()),
-            [] => Err(Error::new(Kind::NotFound, format!("no folder `{wanted}` for VMs")).hint(
-                format!(
-                    "Folders are given by name, or by path as in {}/vm/prod",
-                    self.compute.datacenter_name
-                ),
-            )),
-            _ => Err(Error::new(
-                Kind::Conflict,
-                format!("more than one folder is called `{wanted}`"),
-            )
-            .hint("Pass its path, such as DC0/vm/prod")),
-        }
+        let known = folders::candidates(&self.tree, &self.rows, Some(&self.compute.folder));
+        Ok(folders::pick(&known, wanted)?.row.at.clone())
     }
 
     /// Refuses a name that a machine in this folder has.
@@ -197,10 +174,15 @@ impl Site {
         let name = |row: &Row| unescaped(row.text("name").unwrap_or_default());
         let names: Vec<String> = usable.iter().map(|row| name(row)).collect();
         let chosen = match wanted.or(configured) {
-            Some(word) => usable
-                .iter()
-                .find(|row| name(row) == word || row.at.id == word)
-                .ok_or_else(|| missing("network", word, &names))?,
+            Some(word) => {
+                let meant = |row: &&&Row| name(row) == word || row.at.id == word;
+                let hits: Vec<&&Row> = usable.iter().filter(meant).collect();
+                match hits[..] {
+                    [one] => one,
+                    [] => return Err(missing("network", word, &names)),
+                    _ => return Err(ambiguous_network(word, &hits)),
+                }
+            }
             None => usable
                 .iter()
                 .find(|row| name(row) == "VM Network")
@@ -238,6 +220,14 @@ impl Site {
     }
 }
 
+/// A port group of a host and one of a distributed switch may have the same name.
+fn ambiguous_network(word: &str, hits: &[&&Row]) -> Error {
+    let ids: Vec<String> =
+        hits.iter().take(20).map(|it| format!("`{}` ({})", it.at.id, it.at.kind)).collect();
+    Error::new(Kind::Conflict, format!("`{word}` means more than one network"))
+        .hint(format!("Pass the id of one: {}", ids.join(", ")))
+}
+
 /// Port groups of physical cards are marked by a tag; `config.uplink` came later (7.0).
 pub fn is_uplink(row: &Row) -> bool {
     row.items("tag").iter().any(|tag| tag.text("key") == Some("SYSTEM/DVS.UPLINKPG"))
@@ -250,7 +240,8 @@ pub fn duplicate(name: &str, id: &str) -> Error {
         .hint("Choose another name")
 }
 
-fn missing(what: &str, wanted: &str, names: &[String]) -> Error {
+/// The error for a name that nothing usable has.
+pub fn missing(what: &str, wanted: &str, names: &[String]) -> Error {
     let shown: Vec<&str> = names.iter().take(30).map(String::as_str).collect();
     let wanted = crate::error::quoted(wanted);
     let error = Error::new(Kind::NotFound, format!("no usable {what} `{wanted}`"));
@@ -301,7 +292,6 @@ fn compute(tree: &Tree, rows: &[Row], wanted: &Wanted<'_>) -> Result<Compute> {
                 name: unescaped(row.text("name").unwrap_or_default()),
                 pool: pool.clone(),
                 datacenter: home.at.clone(),
-                datacenter_name: home.string("name").unwrap_or_default(),
                 folder: folder.clone(),
                 datastores: ids("datastore"),
                 networks: ids("network"),

@@ -11,7 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hv::call::{Call, Rights};
 use crate::hv::model::Question;
 use crate::vim::value::{Object, Ref, Value};
-use crate::vsphere::live::Live;
+use crate::vsphere::collector::Collector;
 use crate::vsphere::session::Session;
 use crate::vsphere::{decode, faults};
 
@@ -61,8 +61,10 @@ fn wait(
     // The wait itself goes on after a cancel, to see how the task ends.
     let patient = Call::new(call.rights());
     let result = session.with(&patient, |live| {
-        let collector = Collector::new(session, &patient, live)?;
-        collector.filter(task, machine)?;
+        let collector = Collector::new(session, &patient, live).map_err(started)?;
+        let mut watched = vec![(task, "info")];
+        watched.extend(machine.map(|it| (it, "runtime.question")));
+        collector.filter(&watched).map_err(started)?;
         stop.waits_on(&collector.at);
         Watch { collector: &collector, stop: &stop, call, task, machine, method, doing }
             .to_the_end()
@@ -72,9 +74,17 @@ fn wait(
             Err(Error::new(Kind::Conflict, format!("{method}: somebody cancelled the task"))
                 .fault("RequestCanceled"))
         }
-        Err(error) if error.kind() == Kind::Network => Err(lost(method, &error)),
+        // A fault of this kind is how the task ended: the server has lost a host, not we the server.
+        Err(error) if error.kind() == Kind::Network && error.fault_name().is_none() => {
+            Err(lost(method, &error))
+        }
         result => result,
     }
+}
+
+/// The task was started, and only the wait for it failed.
+fn started(error: Error) -> Error {
+    error.hint("The task was started and goes on; list_recent_tasks shows it")
 }
 
 /// The task was started; what became of it nobody knows.
@@ -132,69 +142,6 @@ impl Stop {
         let Some(collector) = collector else { return };
         let end = "CancelWaitForUpdates";
         if let Err(error) = self.session.call(&call, &collector, end, &none) {
-            log::debug!("{end}: {error}");
-        }
-    }
-}
-
-/// A property collector that belongs to one wait; destroyed when dropped, with its filters.
-struct Collector<'a> {
-    session: &'a Arc<Session>,
-    call: &'a Call,
-    live: &'a Live,
-    at: Ref,
-}
-
-impl<'a> Collector<'a> {
-    fn new(session: &'a Arc<Session>, call: &'a Call, live: &'a Live) -> Result<Collector<'a>> {
-        let parent = live.manager("propertyCollector")?;
-        let made =
-            session.invoke(call, live, &parent, "CreatePropertyCollector", &Object::args())?;
-        let at = made.as_ref().and_then(Value::as_reference).cloned().ok_or_else(|| {
-            Error::new(Kind::Remote, "CreatePropertyCollector: the server gave no collector")
-        })?;
-        Ok(Collector { session, call, live, at })
-    }
-
-    fn filter(&self, task: &Ref, machine: Option<&Ref>) -> Result<()> {
-        let property = |kind: &'static str, path: &'static str| {
-            Object::new("PropertySpec")
-                .with("type", kind)
-                .with("all", false)
-                .with("pathSet", vec![Value::from(path)])
-        };
-        let mut properties = vec![property("Task", "info")];
-        let mut objects = vec![Object::new("ObjectSpec").with("obj", task)];
-        if let Some(machine) = machine {
-            properties.push(property("VirtualMachine", "runtime.question"));
-            objects.push(Object::new("ObjectSpec").with("obj", machine));
-        }
-        let spec = Object::new("PropertyFilterSpec")
-            .with("propSet", properties)
-            .with("objectSet", objects)
-            .with("reportMissingObjectsInResults", true);
-        let args = Object::args().with("spec", spec).with("partialUpdates", false);
-        self.session.invoke(self.call, self.live, &self.at, "CreateFilter", &args)?;
-        Ok(())
-    }
-
-    /// What changed since `version`; `None` when nothing did within `seconds`.
-    fn updates(&self, version: &str, seconds: u64) -> Result<Option<Object>> {
-        let options = Object::new("WaitOptions").with("maxWaitSeconds", seconds as i64);
-        let args = Object::args().with("version", version).with("options", options);
-        let silence = Some(Duration::from_secs(seconds + 30));
-        let method = "WaitForUpdatesEx";
-        let answer = self.session.ask(self.call, self.live, &self.at, method, &args, silence)?;
-        Ok(answer.and_then(Value::into_object))
-    }
-}
-
-impl Drop for Collector<'_> {
-    fn drop(&mut self) {
-        let end = "DestroyPropertyCollector";
-        if let Err(error) =
-            self.session.invoke(self.call, self.live, &self.at, end, &Object::args())
-        {
             log::debug!("{end}: {error}");
         }
     }
@@ -318,7 +265,7 @@ impl Watch<'_> {
         }
         match fault {
             Some(fault) => {
-                let vcenter = self.collector.live.is_vcenter();
+                let vcenter = self.collector.is_vcenter();
                 faults::error(self.method, &fault, vcenter)
             }
             None => Error::new(

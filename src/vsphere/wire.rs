@@ -72,6 +72,28 @@ impl Wire {
         }
     }
 
+    /// Sends any other request; whatever status comes back is the caller's to judge.
+    pub fn send(&self, request: &Request) -> Result<Response> {
+        self.counts.requests.fetch_add(1, Ordering::Relaxed);
+        self.counts.sent.fetch_add(request.body.len() as u64, Ordering::Relaxed);
+        Ok(self.counted(self.exchange.exchange(request)?))
+    }
+
+    /// Gets something beside SOAP with the session's cookie, whatever its status.
+    pub fn fetch(
+        &self,
+        path: &str,
+        cookie: Option<&Secret>,
+        silence: Option<Duration>,
+    ) -> Result<Response> {
+        let mut request = Request::new("GET", path, b"");
+        if let Some(cookie) = cookie {
+            request = request.header("Cookie", cookie.reveal());
+        }
+        request.silence = silence;
+        self.send(&request)
+    }
+
     fn counted(&self, mut response: Response) -> Response {
         let (body, counts) = (response.body, self.counts.clone());
         response.body = Box::new(Counted { body, counts });

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ureq::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use ureq::{AsSendBody, Body, Proxy, ProxyProtocol};
+use ureq::{AsSendBody, Body, Proxy, ProxyProtocol, SendBody};
 
 use crate::error::{Error, Result};
 use crate::web::connect::{agent, authority};
@@ -96,7 +96,10 @@ impl Client {
         let built = self.build(request)?;
         let has_body =
             !request.body.is_empty() || matches!(request.method, "POST" | "PUT" | "PATCH");
-        let answer = if has_body {
+        let answer = if let Some(upload) = &request.upload {
+            let mut body = upload;
+            self.run(built.map(|()| SendBody::from_reader(&mut body)), silence)
+        } else if has_body {
             self.run(built.map(|()| request.body), silence)
         } else {
             self.run(built, silence)
@@ -240,6 +243,9 @@ fn headers(request: &Request) -> Result<HeaderMap> {
         } else {
             all.append(name, value);
         }
+    }
+    if let Some(upload) = &request.upload {
+        all.insert(CONTENT_LENGTH, HeaderValue::from(upload.length));
     }
     Ok(all)
 }

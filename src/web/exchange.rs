@@ -4,6 +4,7 @@
 //! instead. It must not know TLS, proxies or any protocol above HTTP. Surprising: neither type ever
 //! prints a header's value or a query, because cookies and tickets stand there.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::io::Read;
@@ -21,6 +22,8 @@ pub struct Request<'a> {
     pub headers: Vec<(&'static str, String)>,
     /// The body; none is sent when it is empty, unless the method always has one.
     pub body: &'a [u8],
+    /// A body that is read while it is sent, instead of `body`.
+    pub upload: Option<Upload>,
     /// The longest wait for the peer's next byte, where the client's own is too short (long polls).
     pub silence: Option<Duration>,
 }
@@ -28,7 +31,13 @@ pub struct Request<'a> {
 impl<'a> Request<'a> {
     /// A request without headers of its own.
     pub fn new(method: &'static str, path: impl Into<String>, body: &'a [u8]) -> Request<'a> {
-        Request { method, path: path.into(), headers: Vec::new(), body, silence: None }
+        let (headers, upload, silence) = (Vec::new(), None, None);
+        Request { method, path: path.into(), headers, body, upload, silence }
+    }
+
+    /// The same request with a body that is read while it is sent.
+    pub fn sending(self, upload: Upload) -> Request<'a> {
+        Request { upload: Some(upload), ..self }
     }
 
     /// Adds a header; the value is sent as it is.
@@ -47,6 +56,38 @@ impl fmt::Debug for Request<'_> {
             .field("headers", &names)
             .field("body", &self.body.len())
             .finish()
+    }
+}
+
+/// A body of known length that is read while it is sent: never more than `length` bytes of it, and
+/// one that ends early is an error of its reader, since the peer would wait for the rest.
+pub struct Upload {
+    /// What Content-Length says.
+    pub length: u64,
+    body: RefCell<io::Take<Box<dyn Read + Send>>>,
+}
+
+impl Upload {
+    /// The first `length` bytes of `body`.
+    pub fn new(body: impl Read + Send + 'static, length: u64) -> Upload {
+        let body: Box<dyn Read + Send> = Box::new(body);
+        Upload { length, body: RefCell::new(body.take(length)) }
+    }
+}
+
+/// Reads what is left of it; an upload can be sent once.
+impl Read for &Upload {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut body = self.body.try_borrow_mut().map_err(io::Error::other)?;
+        let read = body.read(into)?;
+        if read == 0 && !into.is_empty() && body.limit() > 0 {
+            let said = format!("what was to be sent ended {} bytes early", body.limit());
+            return Err(into_io(
+                Error::new(Kind::Conflict, said)
+                    .hint("It was changed while it was read; try again"),
+            ));
+        }
+        Ok(read)
     }
 }
 
@@ -169,6 +210,16 @@ mod tests {
         let printed = format!("{request:?} {response:?}");
         assert!(!printed.contains("hunter2"), "{printed}");
         assert!(printed.contains("/guestFile") && printed.contains("set-cookie"), "{printed}");
+    }
+
+    #[test]
+    fn an_upload_is_as_long_as_it_says_or_fails() {
+        let mut sent = Vec::new();
+        (&Upload::new(&b"12345"[..], 3)).read_to_end(&mut sent).unwrap();
+        assert_eq!(sent, b"123");
+        let short = Upload::new(&b"12"[..], 3);
+        let error = from_io((&short).read_to_end(&mut sent).unwrap_err());
+        assert!(error.to_string().contains("ended 1 bytes early"), "{error}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use ureq::Timeout;
 
 use crate::error::{Error, Kind, quoted};
 use crate::web::connect::{Stage, Unreached};
+use crate::web::exchange::{from_io, is_carried};
 use crate::web::verify::Refusal;
 
 const NOT_SENT: &str = "NotSent";
@@ -75,6 +76,10 @@ impl Peer {
     }
 
     fn broken(&self, error: io::Error, part: Part) -> Error {
+        // What was to be sent could not be read: our own error on its way through the library.
+        if is_carried(&error) {
+            return from_io(error);
+        }
         if let Some(error) = tls_error(&error) {
             return explain_tls(error, &self.name);
         }

@@ -144,6 +144,12 @@ fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 
 const PEM: &str = "It must be PEM text, with `-----BEGIN CERTIFICATE-----` before each certificate";
 
+/// SHA-256 of the first certificate in a PEM text; none where it holds none.
+pub fn fingerprint_of_pem(pem: &[u8]) -> Option<[u8; 32]> {
+    let der = CertificateDer::from_pem_slice(pem).ok()?;
+    ring::digest::digest(&ring::digest::SHA256, &der).as_ref().try_into().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -211,6 +211,20 @@ fn appliances_of_hostile_vendors() {
 }
 
 #[test]
+fn arguments_of_any_method() {
+    let written = [
+        r#"{"spec":{"name":"web","numCPUs":4,"memoryMB":4096,"changeVersion":"x","extraConfig":[{"key":"a","value":{"_typeName":"long","_value":7}},{"key":"b","value":"c"}],"bootOptions":{"bootOrder":[{"_typeName":"VirtualMachineBootOptionsBootableDiskDevice","deviceKey":2000}]}}}"#,
+        r#"{"spec":{"deviceChange":[{"operation":"add","device":{"_typeName":"VirtualDisk","key":-1,"controllerKey":1000,"capacityInKB":1048576,"backing":{"_typeName":"VirtualDiskFlatVer2BackingInfo","fileName":"[a] b/c.vmdk","diskMode":"persistent","datastore":{"type":"Datastore","value":"d-1"}}}}]}}"#,
+        r#"{"folder":"Folder:group-v3","name":"new","spec":{"location":{"pool":{"_typeName":"ManagedObjectReference","type":"ResourcePool","value":"r"}},"powerOn":false,"template":true}}"#,
+        r#"{"changedValue":[{"key":"x","value":{"_typeName":"ArrayOfInt","_value":[1,2]}},{"key":"y","value":[true,false]},{"key":"z","value":1.5}]}"#,
+        r#"{"entity":"Folder:f","spec":{"name":"n","description":"","enabled":true,"expression":{"_typeName":"OrAlarmExpression","expression":[{"_typeName":"StateAlarmExpression","operator":"isEqual","type":"VirtualMachine","statePath":"runtime.powerState","red":"poweredOff"}]}}}"#,
+    ];
+    let documents: Vec<_> =
+        written.iter().map(|it| (it[..20].to_owned(), it.as_bytes().to_vec())).collect();
+    feed(&documents, 600, targets::api_arguments);
+}
+
+#[test]
 fn env_files() {
     let written = [
         "ESXI_HOST=esx1.example.com\nESXI_USER=root\nESXI_PASS='hunter2 # no'\n# comment\n",
@@ -313,6 +327,11 @@ fn shapes_that_explode() {
         ("deep JSON", "[".repeat(400_000)),
         ("closed deep JSON", "[".repeat(100_000) + &"]".repeat(100_000)),
         ("deep argument", format!("{{\"name\":{}1{}}}", "[".repeat(50_000), "]".repeat(50_000))),
+        ("many arguments", format!("{{\"spec\":[{}1]}}", "1,".repeat(200_000))),
+        (
+            "many unknown types",
+            format!("{{\"changedValue\":[{}1]}}", "{\"_typeName\":\"X\"},".repeat(15_000)),
+        ),
         ("many small chunks", chunked("1;x\r\na\r\n".repeat(50_000))),
         ("many empty lines", "\r\n".repeat(100_000)),
         ("one long header", format!("GET / HTTP/1.1\r\nA: {}", "b".repeat(400_000))),
@@ -320,11 +339,12 @@ fn shapes_that_explode() {
         ("many settings", "ESXI_HOST=a\n".repeat(30_000)),
         ("many mistakes", "=\n".repeat(100_000)),
     ];
-    let all: [fn(&[u8]); 6] = [
+    let all: [fn(&[u8]); 7] = [
         targets::soap_answer,
         targets::split,
         targets::inventory,
         targets::json,
+        targets::api_arguments,
         targets::envfile,
         targets::http_requests,
     ];

@@ -27,7 +27,9 @@ use jumpvisor::tools::args::Args;
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::resources::{self, RESOURCES};
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
+use jumpvisor::vim::from_json;
 use jumpvisor::vim::table::{Method, Type};
+use jumpvisor::vim::to_json::Writer;
 use jumpvisor::vim::value::{Object, Ref};
 use jumpvisor::vim::version::Version;
 use jumpvisor::vsphere::session::{Account, Session};
@@ -92,6 +94,41 @@ pub fn soap_request(bytes: &[u8]) {
             assert!(again.is_ok(), "what we would send is not XML: {:?}", again.err());
         }
     }
+}
+
+/// Methods whose arguments are tried.
+const TAKING: &[(&str, &str)] = &[
+    ("VirtualMachine", "ReconfigVM_Task"),
+    ("VirtualMachine", "CloneVM_Task"),
+    ("AlarmManager", "CreateAlarm"),
+    ("OptionManager", "UpdateOptions"),
+    ("GuestProcessManager", "StartProgramInGuest"),
+    ("PropertyCollector", "CreateFilter"),
+];
+
+/// Arguments of any method: what is taken can be sent, and shown again as JSON.
+pub fn api_arguments(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(Value::Object(given)) = json::parse(text) else { return };
+    for (owner, name) in TAKING {
+        let Some(method) = Method::find(owner, name) else { continue };
+        let Ok(args) = from_json::arguments(method, &given) else { continue };
+        for version in [Version::oldest_served(), Version::newest()] {
+            if let Ok(body) = encode::call(method, &Ref::new(*owner, "x"), &args, version) {
+                let envelope = encode::envelope(&body);
+                let again = xml::parse(&envelope);
+                assert!(again.is_ok(), "what we would send is not XML: {:?}", again.err());
+            }
+        }
+        for all in [true, false] {
+            let shown = json::write(&Writer::new(all).write(&args.clone().into()));
+            assert!(json::parse(&shown).is_ok() || shown.len() > 1_000, "{shown}");
+        }
+    }
+    let query: String = text.chars().take(300).collect();
+    let _ = jumpvisor::vim::search::find(&query);
+    let managed = Type::find("VirtualMachine");
+    let _ = managed.map(|it| jumpvisor::vim::table::property_path(it, text));
 }
 
 /// Answers cut into objects while they arrive: pieces of any size give the same.
@@ -316,6 +353,11 @@ const CALLS: &[(&str, &str)] = &[
     ("delete_all_snapshots", r#"{"name":"web","dry_run":true}"#),
     ("answer_vm_question", r#"{"name":"web"}"#),
     ("power_off", r#"{"name":"web","timeout_seconds":5}"#),
+    ("get_object", r#"{"type":"VirtualMachine","id":"web","properties":["config","name"]}"#),
+    (
+        "call_api",
+        r#"{"object":"PerformanceManager:p","method":"QueryPerfCounterByLevel","arguments":{"level":1}}"#,
+    ),
 ];
 
 /// An inventory, or the progress of a task, as a server's answer below every tool and resource.

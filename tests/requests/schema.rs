@@ -350,7 +350,10 @@ impl Judge<'_> {
                 let path = text(*path);
                 let (mut of, mut found) = (kind.clone(), true);
                 for part in path.split('.') {
-                    match self.schema.fields(&of).into_iter().find(|it| it.name == part) {
+                    // A key names one item of a list; none of ours has dots.
+                    let (name, key) = part.split_once('[').unwrap_or((part, "]"));
+                    found &= key.ends_with(']');
+                    match self.schema.fields(&of).into_iter().find(|it| it.name == name) {
                         Some(member) if member.since <= self.at => of = member.of.clone(),
                         _ => found = false,
                     }

@@ -20,7 +20,7 @@ use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::Gate;
 use jumpvisor::vsphere::session::{Account, Session};
 use jumpvisor::vsphere::wire::Wire;
-use jumpvisor::vsphere::{Address, Defaults, Vsphere};
+use jumpvisor::vsphere::{Address, Defaults, Elsewhere, Vsphere};
 use jumpvisor::web::client::{Client, Settings};
 use jumpvisor::web::exchange::{Exchange, Request, Response};
 use jumpvisor::web::tls::Trust;
@@ -67,25 +67,37 @@ impl Simulator {
             proxy: None,
             no_proxy: String::new(),
         };
-        gate(Box::new(Client::new(settings).unwrap()), PASSWORD, claimed)
+        gate(Box::new(Client::new(settings).unwrap()), PLAYED, PASSWORD, claimed)
     }
 }
 
-/// The simulated server of the program itself, as an ESXi host or a vCenter of this version.
-pub fn own(vcenter: bool, version: &'static str) -> (Gate, Arc<Ear>) {
+/// The simulated server of the program itself, as an ESXi host or a vCenter of this version, with
+/// the machines of the demo or so many plain ones.
+pub fn own(vcenter: bool, version: &'static str, machines: Option<u32>) -> (Gate, Arc<Ear>) {
     let settings = jumpvisor::sim::Settings {
         vcenter,
+        machines,
         version: Some(version.to_owned()),
         clock: Some("2026-01-15T08:00:00Z".to_owned()),
         ..jumpvisor::sim::Settings::default()
     };
     let service = jumpvisor::sim::open(settings).unwrap();
-    gate(Box::new(Local(service)), "secret", version)
+    gate(Box::new(Local(service)), &[], "secret", version)
 }
 
-fn gate(behind: Box<dyn Exchange>, password: &str, claimed: &'static str) -> (Gate, Arc<Ear>) {
-    let ear =
-        Arc::new(Ear { behind, claimed, heard: Mutex::default(), asking: AtomicBool::new(false) });
+fn gate(
+    behind: Box<dyn Exchange>,
+    played: &'static [&'static str],
+    password: &str,
+    claimed: &'static str,
+) -> (Gate, Arc<Ear>) {
+    let ear = Arc::new(Ear {
+        behind,
+        played,
+        claimed,
+        heard: Mutex::default(),
+        asking: AtomicBool::new(false),
+    });
     let account = Account {
         user: "root".to_owned(),
         password: Secret::new(password),
@@ -100,13 +112,12 @@ fn gate(behind: Box<dyn Exchange>, password: &str, claimed: &'static str) -> (Ga
         proxied: true,
         kind: "esxi",
     };
-    let host = Vsphere::new(
-        session,
-        Defaults::default(),
-        address,
-        Box::new(|| None),
-        jumpvisor::vsphere::nowhere(),
-    );
+    // The simulated vCenter plays its hosts too.
+    let elsewhere = ear.clone();
+    let reach =
+        move |_: &Elsewhere| -> Result<Box<dyn Exchange>> { Ok(Box::new(elsewhere.clone())) };
+    let host =
+        Vsphere::new(session, Defaults::default(), address, Box::new(|| None), Box::new(reach));
     let server = Server { name: "sim".to_owned(), host: Box::new(host) };
     let gate = Gate {
         files: jumpvisor::files::Files::anywhere(),
@@ -138,7 +149,7 @@ fn folder() -> PathBuf {
     }
 }
 
-/// Methods without a result that the simulator does not know; the ear answers them.
+/// Methods without a result that the public simulator does not know; the ear answers them.
 const PLAYED: &[&str] = &["AnswerVM", "RebootGuest", "RenameSnapshot", "StandbyGuest"];
 
 /// What machines ask when they are told to.
@@ -148,7 +159,7 @@ const QUESTION: &str = "<propSet><name>runtime.question</name>\
     <choiceInfo><label>I copied it</label><summary/><key>2</key></choiceInfo>\
     </choice></val></propSet>";
 
-/// One SOAP request.
+/// One request: of SOAP with its body, of REST its path alone.
 pub struct Heard {
     pub action: String,
     pub body: String,
@@ -157,6 +168,8 @@ pub struct Heard {
 /// Hears every request and lets the server claim a version.
 pub struct Ear {
     behind: Box<dyn Exchange>,
+    /// Methods that the server does not know.
+    played: &'static [&'static str],
     claimed: &'static str,
     heard: Mutex<Vec<Heard>>,
     asking: AtomicBool,
@@ -184,11 +197,14 @@ impl Exchange for Ear {
             );
             return Ok(answered(answer));
         }
-        if request.method == "POST" {
+        if request.path != "/sdk" {
+            let (action, body) = (request.path.clone(), String::new());
+            self.heard.lock().unwrap().push(Heard { action, body });
+        } else if request.method == "POST" {
             let action = request.headers.iter().find(|(name, _)| *name == "SOAPAction");
             let action = action.map(|(_, value)| value.clone()).unwrap_or_default();
             let body = String::from_utf8(request.body.to_vec()).unwrap();
-            let played = PLAYED.iter().find(|it| body.contains(&format!("<{it} ")));
+            let played = self.played.iter().find(|it| body.contains(&format!("<{it} ")));
             let questions = body.contains("runtime.question") && !body.contains("<CreateFilter");
             self.heard.lock().unwrap().push(Heard { action, body });
             if let Some(method) = played {

@@ -10,12 +10,13 @@ use jumpvisor::hv::power::{Power, Verb};
 use jumpvisor::hv::snapshots::NewSnapshot;
 use jumpvisor::tools;
 use jumpvisor::tools::Effect;
+use jumpvisor::vim::effect::Effect as ListedAs;
 use jumpvisor::vim::value::{Object, Ref};
 
 use crate::rig::{gate, has, host, reading, tool};
 use crate::scripted::Peer;
 use crate::scripted::methods::READS;
-use crate::scripted::world::question;
+use crate::scripted::world::{plugged, question};
 
 #[track_caller]
 fn nothing_was_written(peer: &Peer, by: &str) {
@@ -28,6 +29,9 @@ fn nothing_was_written(peer: &Peer, by: &str) {
 fn words(name: &str) -> &'static [&'static str] {
     match name {
         "answer_vm_question" => &["name=db01", "choice=2"],
+        "call_api" => {
+            &["object=VirtualMachine:2", "method=Rename_Task", "arguments={\"newName\":\"db02\"}"]
+        }
         "clone_vm" => &["template_name=a/b", "new_name=copy", "power_on=true"],
         "create_snapshot" => &["names=web01,db01", "snapshot_name=s"],
         "create_vm" => &["name=new", "iso_path=iso/x.iso"],
@@ -36,20 +40,35 @@ fn words(name: &str) -> &'static [&'static str] {
         "register_vm" => &["path=[datastore1] old/old.vmx", "name=old"],
         "rename_snapshot" => &["name=db01", "snapshot_name=before", "new_name=after"],
         "rename_vm" => &["name=db01", "new_name=db02"],
+        "get_console_url" => &["name=web01"],
+        "send_keys" => &["name=web01", "text=a"],
         "set_boot_order" => &["name=db01", "order=cdrom,disk,network"],
         "shutdown_guest" | "reboot_guest" | "standby_guest" | "reset_vm" | "suspend_vm"
         | "power_off" => &["name=web01"],
+        "add_nic" => &["vm_name=db01", "network=VM Network"],
+        "remove_nic" => &["vm_name=db01", "nic_label=4000"],
+        "connect_nic" => &["vm_name=db01", "nic_label=4000", "connected=true"],
+        "change_nic_network" => &["vm_name=db01", "nic_label=4000", "new_network=VM Network"],
+        "set_nic_mac" => &["vm_name=db01", "nic_label=4000", "mac_address=00:50:56:01:02:03"],
+        "setup_serial_port" => &["name=db01", "port=2005"],
         _ => &["name=db01"],
     }
 }
 
+/// The families that the scripted peer plays; dry runs of all others are among `tests/requests`.
+const SCRIPTED: &[&str] = &["vm", "power", "snapshot"];
+
 #[test]
-fn a_dry_run_of_every_changing_tool_writes_nothing() {
+fn a_dry_run_of_a_changing_tool_writes_nothing() {
     let mut tried = 0;
-    for (_, row) in tools::all().filter(|(_, row)| row.effect != Effect::Reads) {
+    let played = tools::all().filter(|(family, _)| SCRIPTED.contains(&family.name));
+    for (_, row) in played.filter(|(_, row)| row.effect != Effect::Reads) {
         let peer = Peer::esxi();
         if row.name == "answer_vm_question" {
             peer.change(|state| state.vm("2").set("runtime.question", question()));
+        }
+        if row.name.contains("_nic") || row.name.ends_with("_serial_port") {
+            peer.change(|state| state.vm("2").set("config.hardware.device", plugged()));
         }
         let gate = gate(&peer);
         let with_dry: Vec<&str> = words(row.name).iter().copied().chain(["dry_run=true"]).collect();
@@ -150,17 +169,16 @@ fn no_method_of_the_schema_but_the_reads_passes_for_a_reader() {
     peer.forget();
     let mut tried = 0;
     for method in jumpvisor::vim::table::methods() {
-        if READS.contains(&method.name()) {
+        // What the reviewed list calls a read was judged there, name by name.
+        if method.effect() >= ListedAs::Guarded || ["Login", "Logout"].contains(&method.name()) {
             continue;
         }
-        let kind = method.owner().name();
-        let this = Ref::new(kind, "x");
+        let this = Ref::new(method.owner().name(), "x");
         let result = host.session.call(&reading(), &this, method.name(), &Object::args());
-        // What the product itself counts as reading beyond the tests' list stays harmless here.
-        if result.is_err() {
-            tried += 1;
-        }
+        let error = result.expect_err(method.name());
+        has(&error.to_string(), &["this call may only read"]);
+        tried += 1;
     }
-    assert!(tried > 900, "{tried}");
+    assert!(tried > 600, "{tried}");
     nothing_was_written(&peer, "a reading call");
 }

@@ -21,6 +21,8 @@ mod faults;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]
+mod guest;
+#[cfg(test)]
 mod lists;
 #[cfg(test)]
 mod questions;
@@ -37,5 +39,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod tasks;
+#[cfg(test)]
+mod vcenter;
 #[cfg(test)]
 mod versions;

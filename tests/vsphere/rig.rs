@@ -26,9 +26,14 @@ pub const PASSWORD: &str = "p<&>\"w";
 
 /// A host on this exchange, whose session is ended after `idle`.
 pub fn host_on(exchange: impl Exchange + 'static, idle: Duration) -> Vsphere {
+    host_with(exchange, idle, PASSWORD)
+}
+
+/// The same with another password.
+pub fn host_with(exchange: impl Exchange + 'static, idle: Duration, password: &str) -> Vsphere {
     let account = Account {
         user: "root".into(),
-        password: Secret::new(PASSWORD),
+        password: Secret::new(password),
         silence: Duration::from_secs(60),
         idle,
     };

@@ -8,7 +8,7 @@ use flate2::GzBuilder;
 use flate2::write::GzEncoder;
 use jumpvisor::error::Kind;
 use jumpvisor::web::client::Client;
-use jumpvisor::web::exchange::{Exchange, Request, read_capped};
+use jumpvisor::web::exchange::{Exchange, Request, Upload, read_capped};
 use jumpvisor::web::tls::Trust;
 
 use crate::server::{Identity, Server, Wire, get, hello, plain, reply, serve, serve_at, settings};
@@ -53,6 +53,31 @@ fn a_post_as_the_hypervisor_gets_it() {
     }
     let lower = heard.to_lowercase();
     assert!(!lower.contains("expect:") && !lower.contains("transfer-encoding:"), "{heard}");
+}
+
+#[test]
+fn a_body_that_is_read_while_it_is_sent_has_its_length_and_all_of_it() {
+    let server = serve(None, hello);
+    let client = plain(&server);
+    let body = "0123456789".repeat(20_000);
+    let upload = Upload::new(std::io::Cursor::new(body.clone().into_bytes()), 200_000);
+    let request = Request::new("PUT", "/guestFile?id=1", b"").sending(upload);
+    assert_eq!(client.exchange(&request).unwrap().status, 200);
+    let heard = server.last();
+    assert!(heard.contains("\r\ncontent-length: 200000\r\n") && heard.ends_with(&body));
+    let lower = heard[..1_000].to_lowercase();
+    assert!(!lower.contains("transfer-encoding") && !lower.contains("expect:"), "{lower}");
+    // Nothing at all is a body too.
+    let empty = Request::new("PUT", "/x", b"").sending(Upload::new(std::io::empty(), 0));
+    assert_eq!(client.exchange(&empty).unwrap().status, 200);
+    assert!(server.last().contains("\r\ncontent-length: 0\r\n"));
+    // One that ends early says so at once, and the peer is not left waiting.
+    let short = Request::new("PUT", "/x", b"").sending(Upload::new(&b"abc"[..], 10));
+    let error = client.exchange(&short).unwrap_err();
+    assert!(
+        error.kind() == Kind::Conflict && error.to_string().contains("7 bytes early"),
+        "{error}"
+    );
 }
 
 #[test]

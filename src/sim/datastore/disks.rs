@@ -45,9 +45,12 @@ pub fn extent(path: &str) -> String {
     format!("{}-flat.vmdk", path.trim_end_matches(".vmdk"))
 }
 
+/// What names of files with the data of a disk end with.
+pub const EXTENTS: &[&str] = &["-flat.vmdk", "-delta.vmdk", "-sesparse.vmdk"];
+
 /// True for a file with data of a disk, which is no disk by itself.
 pub fn is_extent(path: &str) -> bool {
-    ["-flat.vmdk", "-delta.vmdk", "-sesparse.vmdk"].iter().any(|it| path.ends_with(it))
+    EXTENTS.iter().any(|it| path.ends_with(it))
 }
 
 /// The disk whose descriptor stands at a path.
@@ -182,7 +185,9 @@ fn relocate(world: &mut World, call: &Call, keep: bool) -> Result<Value> {
         return Err(Fault::invalid_argument("destName"));
     }
     let spec = call.args.object("destSpec").cloned();
-    let force = call.args.flag("force") == Some(true);
+    if spec.is_some() && world.vcenter {
+        return Err(Fault::new("NotImplemented", "The method is not implemented."));
+    }
     let moved = !keep && from.store == to.store;
     let lasts = copying(if moved { 0 } else { world.files.size(&extent(&from.path)) });
     let work = move |world: &mut World| {
@@ -195,7 +200,8 @@ fn relocate(world: &mut World, call: &Call, keep: bool) -> Result<Value> {
         if keep {
             new.uuid = uuid(&to.path);
         }
-        transfer(world, &from.path, &to.path, keep, force)?;
+        // `force` counts for nothing here.
+        transfer(world, &from.path, &to.path, keep, false)?;
         // The extent goes with it, and its name stands in the descriptor.
         if keep {
             world.room(&to.path, bytes).inspect_err(|_| world.files.remove(&to.path))?;

@@ -10,7 +10,7 @@ use crate::sim::guest::shell::Streams;
 /// Every command of a Windows guest; the files among them are `.exe` in System32.
 pub const TABLE: &[Row] = &[
     ("cd", 0, folder),
-    ("cmd", 1, |_, _, _| 0),
+    ("cmd", 1, inner),
     ("echo", 0, echo),
     ("exit", 0, exit),
     ("hostname", 1, lists::hostname),
@@ -48,14 +48,21 @@ pub fn bare_path(word: &str, dos: bool) -> String {
 pub fn start(sh: &mut Shell<'_>, path: &str, arguments: &str, io: &mut Streams) {
     let name = bare(path.rsplit(['\\', '/']).next().unwrap_or(path), true);
     match name.as_str() {
-        "cmd" => {
-            // No `/c`: a prompt that nobody types at.
-            let at = arguments.to_ascii_lowercase().find("/c");
-            let script = at.and_then(|it| arguments.get(it + 2..)).unwrap_or_default();
-            sh.script(unquoted(script), io);
-        }
+        "cmd" => sh.script(behind_c(arguments), io),
         _ => sh.script(&format!("\"{path}\" {arguments}"), io),
     }
+}
+
+/// What `/c` is to run. No `/c`: a prompt that nobody types at.
+fn behind_c(arguments: &str) -> &str {
+    let at = arguments.to_ascii_lowercase().find("/c");
+    unquoted(at.and_then(|it| arguments.get(it + 2..)).unwrap_or_default())
+}
+
+/// `cmd.exe` out of `cmd.exe`.
+fn inner(sh: &mut Shell<'_>, args: &[String], io: &mut Streams) -> i32 {
+    let arguments = args.get(1..).unwrap_or_default().join(" ");
+    sh.inner(behind_c(&arguments), &[], "cmd", io)
 }
 
 /// Without one pair of quotes around the whole, as `cmd /c` takes them off.

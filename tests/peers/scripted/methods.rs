@@ -9,10 +9,12 @@ pub const READS: &[&str] = &[
     "CancelRetrievePropertiesEx",
     "CancelWaitForUpdates",
     "ContinueRetrievePropertiesEx",
+    "CreateCollectorForEvents",
     "CreateContainerView",
     "CreateFilter",
     "CreatePropertyCollector",
     "CurrentTime",
+    "DestroyCollector",
     "DestroyPropertyCollector",
     "DestroyPropertyFilter",
     "DestroyView",
@@ -20,8 +22,11 @@ pub const READS: &[&str] = &[
     "HasPrivilegeOnEntities",
     "Login",
     "Logout",
+    "QueryPerf",
+    "QueryPerfProviderSummary",
     "RetrievePropertiesEx",
     "RetrieveServiceContent",
+    "SetCollectorPageSize",
     "WaitForUpdatesEx",
 ];
 
@@ -106,6 +111,11 @@ pub fn answer(peer: &Peer, asked: &Asked) -> Answer {
         }
         "ShutdownGuest" | "RebootGuest" | "StandbyGuest" | "RenameSnapshot" | "MakeDirectory" => {
             done()
+        }
+        "PutUsbScanCodes" => Answer::Result("<returnval>1</returnval>".to_owned()),
+        "AcquireTicket" => {
+            let ticket = "<returnval><ticket>t</ticket><cfgFile>f</cfgFile></returnval>";
+            Answer::Result(ticket.to_owned())
         }
         method if method.ends_with("_Task") => peer.change(|state| tasks::start(state, asked)),
         method => Answer::Fault(

@@ -212,6 +212,24 @@ fn devices(name: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+/// `config.hardware.device` with a card on a network of the past and a serial port.
+pub fn plugged() -> String {
+    typed(
+        "ArrayOfVirtualDevice",
+        "<VirtualDevice xsi:type=\"VirtualVmxnet3\"><key>4000</key><deviceInfo>\
+         <label>Network adapter 1</label><summary>Old</summary></deviceInfo>\
+         <backing xsi:type=\"VirtualEthernetCardNetworkBackingInfo\"><deviceName>Old</deviceName>\
+         </backing><controllerKey>100</controllerKey><unitNumber>7</unitNumber>\
+         <addressType>generated</addressType><macAddress>00:0c:29:01:02:03</macAddress>\
+         </VirtualDevice><VirtualDevice xsi:type=\"VirtualSerialPort\"><key>9000</key>\
+         <deviceInfo><label>Serial port 1</label><summary>Remote</summary></deviceInfo>\
+         <backing xsi:type=\"VirtualSerialPortURIBackingInfo\">\
+         <serviceURI>telnet://:2001</serviceURI><direction>server</direction></backing>\
+         <controllerKey>400</controllerKey><unitNumber>0</unitNumber>\
+         <yieldOnPoll>true</yieldOnPoll></VirtualDevice>",
+    )
+}
+
 fn named(devices: &[(&str, String)]) -> String {
     let item = |(kind, inside): &(&str, String)| {
         format!("<VirtualDevice xsi:type=\"{kind}\">{inside}</VirtualDevice>")
