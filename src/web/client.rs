@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use ureq::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH};
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use ureq::{AsSendBody, Body, Proxy, ProxyProtocol, SendBody};
+use ureq::{AsSendBody, Body, Proxy, ProxyProtocol};
 
 use crate::error::{Error, Result};
 use crate::web::connect::{agent, authority};
@@ -23,6 +23,7 @@ use crate::web::failure::{Part, Peer};
 use crate::web::inflate::{Inflated, Raw};
 use crate::web::no_proxy::bypasses;
 use crate::web::tls::{Tls, Trust};
+use crate::web::upload::{Tunnel, Way};
 
 /// How long an unused connection is kept; shorter than any hypervisor or firewall does.
 pub const MAX_IDLE_AGE: Duration = Duration::from_secs(10);
@@ -59,6 +60,8 @@ pub struct Settings {
 /// A client of one peer.
 pub struct Client {
     agent: ureq::Agent,
+    /// For what is larger than memory.
+    way: Way,
     base: String,
     peer: Arc<Peer>,
     tls: Option<Tls>,
@@ -77,10 +80,20 @@ impl Client {
             proxy: proxy.as_ref().map(|proxy| authority(proxy.uri())),
             connect_timeout: settings.connect_timeout,
         };
+        let peer = Arc::new(peer);
+        let way = Way {
+            peer: Arc::clone(&peer),
+            host: settings.host.trim_matches(['[', ']']).to_owned(),
+            port: settings.port,
+            authority: base.rsplit('/').next().unwrap_or_default().to_owned(),
+            tls: tls.as_ref().map(Tls::config),
+            tunnel: proxy.as_ref().map(tunnel),
+        };
         Ok(Client {
             agent: agent(config(&settings, proxy), tls.as_ref().map(Tls::config)),
+            way,
             base,
-            peer: Arc::new(peer),
+            peer,
             tls,
             silence: settings.idle_timeout,
             ended: Arc::new(AtomicBool::new(false)),
@@ -96,10 +109,7 @@ impl Client {
         let built = self.build(request)?;
         let has_body =
             !request.body.is_empty() || matches!(request.method, "POST" | "PUT" | "PATCH");
-        let answer = if let Some(upload) = &request.upload {
-            let mut body = upload;
-            self.run(built.map(|()| SendBody::from_reader(&mut body)), silence)
-        } else if has_body {
+        let answer = if has_body {
             self.run(built.map(|()| request.body), silence)
         } else {
             self.run(built, silence)
@@ -148,6 +158,10 @@ impl Exchange for Client {
             return Err(self.peer.shut_down());
         }
         let silence = request.silence.unwrap_or(self.silence);
+        if let Some(upload) = &request.upload {
+            let mut body = upload;
+            return self.way.send(request, Some(upload.length), &mut body, silence);
+        }
         let (mut head, body) = self.send(request, silence)?.into_parts();
         let raw = Raw {
             reader: body.into_reader(),
@@ -230,6 +244,17 @@ fn proxy(settings: &Settings) -> Result<Option<Proxy>> {
     }
 }
 
+/// The same proxy for connections of our own.
+fn tunnel(proxy: &Proxy) -> Tunnel {
+    Tunnel {
+        host: proxy.host().trim_matches(['[', ']']).to_owned(),
+        port: proxy.port(),
+        login: proxy
+            .username()
+            .map(|user| format!("{user}:{}", proxy.password().unwrap_or_default())),
+    }
+}
+
 fn headers(request: &Request) -> Result<HeaderMap> {
     let mut all = HeaderMap::new();
     all.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
@@ -243,9 +268,6 @@ fn headers(request: &Request) -> Result<HeaderMap> {
         } else {
             all.append(name, value);
         }
-    }
-    if let Some(upload) = &request.upload {
-        all.insert(CONTENT_LENGTH, HeaderValue::from(upload.length));
     }
     Ok(all)
 }

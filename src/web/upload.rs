@@ -21,7 +21,7 @@ use crate::text::base64;
 use crate::web::codec::Framing;
 use crate::web::codec::body::Decoder;
 use crate::web::connect::{Stage, Unreached};
-use crate::web::exchange::{Request, Response, from_io, into_io};
+use crate::web::exchange::{Request, Response, bare, from_io, into_io};
 use crate::web::failure::{Part, Peer};
 
 /// Bytes that are read and sent at once.
@@ -66,6 +66,12 @@ impl Way {
         body: &mut dyn Read,
         silence: Duration,
     ) -> Result<Response> {
+        if !request.path.starts_with('/') || !request.path.bytes().all(|it| it.is_ascii_graphic()) {
+            let path = bare(&request.path);
+            return Err(Error::usage(format!(
+                "`{path}` cannot be sent to: a character is not escaped"
+            )));
+        }
         let mut wire = self.connect(silence)?;
         let lost = |error| self.explain(error, Part::Request, silence);
         wire.write_all(self.head(request, length).as_bytes()).map_err(lost)?;
