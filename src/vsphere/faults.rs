@@ -24,8 +24,13 @@ static TABLE: &[Row] = &[
     Row("DeviceHotPlugNotSupported", Kind::Conflict, "Power the VM off first"),
     Row("DuplicateName", Kind::Conflict, "Choose another name"),
     Row("FileAlreadyExists", Kind::Conflict, "Choose another name, or remove the file first"),
+    Row(
+        "FileFault",
+        Kind::Conflict,
+        "Look at the datastore: its room, the path, and whether the host can reach it",
+    ),
     Row("FileLocked", Kind::Busy, "Another VM or task uses the file; try again when it is done"),
-    Row("FileNotFound", Kind::NotFound, ""),
+    Row("FileNotFound", Kind::NotFound, "Check the datastore and the path on it"),
     Row("GuestOperationsUnavailable", Kind::Conflict, "VMware Tools must run in the guest"),
     Row("HostCommunication", Kind::Network, "vCenter cannot reach the host; look at the host"),
     Row("HostNotConnected", Kind::Network, "The host is disconnected from vCenter; reconnect it"),
@@ -84,6 +89,11 @@ static TABLE: &[Row] = &[
         "ToolsUnavailable",
         Kind::Conflict,
         "VMware Tools must run in the guest; get_vm_info shows their state",
+    ),
+    Row(
+        "VmConfigFault",
+        Kind::Conflict,
+        "The host does not take the VM's hardware or setting as it would be; get_vm_info shows what it has",
     ),
 ];
 
@@ -210,7 +220,7 @@ mod tests {
     #[test]
     fn bases_and_server_kinds_matter() {
         let kind = |name, vcenter| error("X", &fault(name, "", None), vcenter);
-        assert_eq!(kind("NotEnoughCpus", true).kind(), Kind::Remote);
+        assert_eq!(kind("NotEnoughCpus", true).kind(), Kind::Conflict);
         assert_eq!(kind("InsufficientHostCapacityFault", true).kind(), Kind::Conflict);
         assert_eq!(kind("RestrictedVersion", false).kind(), Kind::Denied);
         assert!(kind("NotSupported", false).to_string().contains("needs vCenter"));
