@@ -66,6 +66,16 @@ fn what_was_done_is_there_again() {
 }
 
 #[test]
+fn changes_that_build_on_one_another_are_all_there_again() {
+    let folder = Folder::new("versions");
+    let state = folder.0.join("lab");
+    for at in 3..9 {
+        let said = good(&state, "add_disk vm_name=files01 size_gb=1");
+        assert!(said.contains(&format!("Hard disk {at} ")), "{said}");
+    }
+}
+
+#[test]
 fn the_two_servers_keep_their_own() {
     let folder = Folder::new("states");
     let state = folder.0.join("lab");

@@ -12,7 +12,7 @@ use crate::hv::prepared::Prepared;
 pub struct DiskDetail {
     pub disk: Disk,
     /// The hypervisor's number of the device.
-    pub id: String,
+    pub key: i64,
     /// `SCSI 0:1`
     pub place: Option<String>,
     /// Whether writes stay: the hypervisor's word.

@@ -122,10 +122,11 @@ impl Draft<'_> {
         self.boot_order()?;
         vapp::merge(self.machine.own(), spec);
         let now = stamp(self.world.now);
-        // Two changes in the same millisecond still differ.
-        let stem = now.strip_suffix("000Z").unwrap_or(&now);
-        let version = format!("{stem}{:03}Z", self.world.generation % 1000);
-        self.machine.own().set("changeVersion", version);
+        // Counted, not timed: made again from a state file, a change must leave the same version.
+        let old = self.machine.config.text("changeVersion").unwrap_or_default();
+        let count = old.trim_end_matches('Z').rsplit_once('.').and_then(|it| it.1.parse().ok());
+        let count = (count.unwrap_or(0_u64) + 1) % 1_000_000;
+        self.machine.own().set("changeVersion", format!("2026-01-15T08:00:00.{count:06}Z"));
         self.machine.own().set("modified", now);
         Ok(())
     }

@@ -112,14 +112,14 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let mut all = ctx.disks()?.list(&ctx.call, args.text(VM)?)?;
     if let Some(wanted) = args.opt_text(ONE) {
         let labels: Vec<String> = all.iter().map(|it| it.disk.label.clone()).collect();
-        all.retain(|it| it.disk.label.eq_ignore_ascii_case(wanted.trim()) || it.id == wanted);
+        let word = wanted.trim();
+        all.retain(|it| it.disk.label.eq_ignore_ascii_case(word) || it.key.to_string() == word);
         if all.is_empty() {
-            return Err(Error::new(Kind::NotFound, format!("no disk `{}`", quoted(wanted))).hint(
-                match labels.len() {
-                    0 => "The VM has no disk at all".to_owned(),
-                    _ => format!("There are: {}", labels.join(", ")),
-                },
-            ));
+            let said = format!("`{}` has no disk `{}`", quoted(args.text(VM)?), quoted(wanted));
+            return Err(Error::new(Kind::NotFound, said).hint(match labels.len() {
+                0 => "It has no disk at all".to_owned(),
+                _ => format!("There are: {}", labels.join(", ")),
+            }));
         }
     }
     let columns = &["label", "size_gb", "format", "place", "file"];
@@ -134,7 +134,7 @@ fn row(it: &DiskDetail) -> Record {
         .maybe_text("mode", it.mode.clone())
         .maybe_text("uuid", it.uuid.clone())
         .int("parents", it.parents)
-        .text("id", &it.id)
+        .int("key", it.key)
 }
 
 fn plan_add<'a>(ctx: &Ctx<'a>, args: &Args) -> Result<Plan<Deed<'a>>> {

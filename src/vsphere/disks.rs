@@ -178,7 +178,11 @@ impl Disks for Vsphere {
                     .map_err(|error| error.hint("Power them all off first"));
             }
         }
-        let on = device.text("backing.fileName").and_then(store_of).unwrap_or_default();
+        // By its id where there is one: of datastores, several may have one name.
+        let on = match device.reference("backing.datastore") {
+            Some(at) => at.id.as_str(),
+            None => device.text("backing.fileName").and_then(store_of).unwrap_or_default(),
+        };
         let host = hardware.row.reference("runtime.host");
         let near = Near::stores(self, call, host)?;
         let store = near.store(on, host, Use::Write)?;
@@ -245,7 +249,7 @@ fn detail(devices: &[Value], device: &Object, disk: crate::hv::model::Disk) -> D
         below = parent.object("parent");
     }
     DiskDetail {
-        id: device.int("key").map_or(String::new(), |key| key.to_string()),
+        key: device.int("key").unwrap_or(0),
         place: slots::place(devices, device),
         mode: device.text("backing.diskMode").map(str::to_owned),
         uuid: device.text("backing.uuid").map(str::to_owned),
@@ -325,7 +329,7 @@ mod tests {
             let device = Object::new("VirtualDisk").with("key", 2000).with("backing", backing);
             let disk = disks(&[device.clone().into()]).remove(0);
             let it = detail(&[], &device, disk);
-            format!("{} {} {}", it.id, it.format, it.parents)
+            format!("{} {} {}", it.key, it.format, it.parents)
         };
         assert_eq!(told(flat().with("thinProvisioned", true)), "2000 thin 0");
         let parent = flat().with("parent", flat().with("parent", flat()));

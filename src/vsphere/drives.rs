@@ -98,7 +98,7 @@ pub fn insert<'a>(
     step.push_str(if on { ", connected now" } else { ", connected when it is powered on" });
     let mut steps = vec![step];
     steps.extend(unseen);
-    let change = filled(drive, holding(path), plug(true, on));
+    let change = filled(drive, holding(path), true, on);
     Ok(hardware.change(steps, vec![change]))
 }
 
@@ -111,7 +111,7 @@ pub fn eject<'a>(it: &'a Vsphere, call: &Call, machine: &str) -> Result<Prepared
             continue;
         };
         steps.push(format!("{file} comes out of {}", label(drive)));
-        changes.push(filled(drive, nothing(), plug(false, false)));
+        changes.push(filled(drive, nothing(), false, false));
     }
     if changes.is_empty() {
         let inside: Vec<String> = media(hardware.devices())
@@ -140,11 +140,14 @@ fn find(
     iso::find(it, call, image, host, home(hardware))
 }
 
-/// The change of a drive to what is in it.
-fn filled(drive: &Object, backing: Object, connectable: Object) -> Object {
+/// The change of a drive to what is in it; whether the guest may eject it stays as it is.
+fn filled(drive: &Object, backing: Object, start: bool, now: bool) -> Object {
     let mut drive = drive.clone();
+    let mut way = drive.object("connectable").cloned().unwrap_or_else(|| plug(start, now));
+    way.set("startConnected", start);
+    way.set("connected", now);
     drive.set("backing", backing);
-    drive.set("connectable", connectable);
+    drive.set("connectable", way);
     edit(drive)
 }
 
@@ -164,4 +167,34 @@ fn plug(start: bool, now: bool) -> Object {
         .with("startConnected", start)
         .with("allowGuestControl", true)
         .with("connected", now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drive_that_is_filled_stays_what_it_was_otherwise() {
+        let way = Object::new("VirtualDeviceConnectInfo")
+            .with("migrateConnect", "disconnect")
+            .with("startConnected", false)
+            .with("allowGuestControl", false)
+            .with("connected", false);
+        let drive = Object::new(CDROM)
+            .with("key", 16000)
+            .with("backing", nothing())
+            .with("connectable", way)
+            .with("controllerKey", 15000)
+            .with("unitNumber", 0);
+        let change = filled(&drive, holding("[ds] x.iso".to_owned()), true, true);
+        assert_eq!(change.text("operation"), Some("edit"));
+        assert_eq!(change.int("device.key"), Some(16000));
+        assert_eq!(change.int("device.unitNumber"), Some(0));
+        assert_eq!(change.text("device.backing.fileName"), Some("[ds] x.iso"));
+        assert_eq!(change.flag("device.connectable.connected"), Some(true));
+        assert_eq!(change.flag("device.connectable.allowGuestControl"), Some(false));
+        assert_eq!(change.text("device.connectable.migrateConnect"), Some("disconnect"));
+        let bare = filled(&Object::new(CDROM).with("key", 1), nothing(), false, false);
+        assert_eq!(bare.flag("device.connectable.allowGuestControl"), Some(true));
+    }
 }

@@ -27,6 +27,7 @@ static TABLE: &[Row] = &[
     Row("DirectoryNotEmpty", Kind::Conflict, "Empty it first, or delete it with recursive=true"),
     Row("DuplicateName", Kind::Conflict, "Choose another name"),
     Row("FileAlreadyExists", Kind::Conflict, "Choose another name, or remove the file first"),
+    Row("FileFault", Kind::Conflict, "Look at the path, and at the room and the rights there"),
     Row("FileLocked", Kind::Busy, "Another VM or task uses the file; try again when it is done"),
     Row("FileNotFound", Kind::NotFound, ""),
     Row(
@@ -126,6 +127,11 @@ static TABLE: &[Row] = &[
         "ToolsUnavailable",
         Kind::Conflict,
         "VMware Tools must run in the guest; get_vm_info shows their state",
+    ),
+    Row(
+        "VmConfigFault",
+        Kind::Conflict,
+        "The host does not take the VM's hardware or setting as it would be; get_vm_info shows what it has",
     ),
 ];
 
@@ -252,7 +258,7 @@ mod tests {
     #[test]
     fn bases_and_server_kinds_matter() {
         let kind = |name, vcenter| error("X", &fault(name, "", None), vcenter);
-        assert_eq!(kind("NotEnoughCpus", true).kind(), Kind::Remote);
+        assert_eq!(kind("NotEnoughCpus", true).kind(), Kind::Conflict);
         assert_eq!(kind("InsufficientHostCapacityFault", true).kind(), Kind::Conflict);
         assert_eq!(kind("RestrictedVersion", false).kind(), Kind::Denied);
         assert!(kind("NotSupported", false).to_string().contains("needs vCenter"));

@@ -1,8 +1,8 @@
 //! ISO images on datastores: how a caller names one, and whether it is there.
 //!
-//! `iso/x.iso` beside a datastore's name, or `[datastore] iso/x.iso`. Surprising: a server takes a
-//! path to nothing without a word, and the machine then starts with an empty drive; so the folder
-//! is looked into first, where the account may look.
+//! `iso/x.iso` beside a datastore's name, `[datastore] iso/x.iso`, or as a host mounts it.
+//! Surprising: a server takes a path to nothing without a word, and the machine then starts with an
+//! empty drive; so the folder is looked into first, where the account may look.
 
 use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::Call;
@@ -14,13 +14,18 @@ use crate::vsphere::{Vsphere, task};
 
 /// The datastore that is named, if any, and the path on it.
 pub fn parse<'a>(path: &'a str, beside: Option<&'a str>) -> Result<(Option<&'a str>, &'a str)> {
-    if !path.to_lowercase().ends_with(".iso") {
-        return Err(Error::usage(format!("`{}` is not an .iso file", quoted(path))));
+    if !path.trim_end().to_lowercase().ends_with(".iso") {
+        return Err(Error::usage(format!("`{}` is not an .iso file", quoted(path)))
+            .hint("Name the image itself, such as [datastore1] iso/install.iso"));
     }
-    let (on, file) = match path.trim_start().strip_prefix('[') {
-        None => (beside, path),
-        Some(rest) => {
-            let (on, file) = rest.split_once(']').ok_or_else(|| {
+    let path = path.trim();
+    // As a host's own shell writes it: /vmfs/volumes/datastore1/iso/install.iso.
+    let mounted = path.strip_prefix("/vmfs/volumes/").and_then(|rest| rest.split_once('/'));
+    let (on, file) = match (mounted, path.strip_prefix('[')) {
+        (None, None) => (beside, path),
+        (mounted, bracketed) => {
+            let bracketed = bracketed.and_then(|rest| rest.split_once(']'));
+            let (on, file) = mounted.or(bracketed).ok_or_else(|| {
                 Error::usage(format!("`{}` is no datastore path", quoted(path)))
                     .hint("Such as [datastore1] iso/install.iso")
             })?;
@@ -113,11 +118,13 @@ mod tests {
             ("/iso/X.ISO", Some("ds"), Some("ds"), "iso/X.ISO"),
             ("[ds] iso/x.iso", None, Some("ds"), "iso/x.iso"),
             ("[ds 1]x [1].iso", Some("ds 1"), Some("ds 1"), "x [1].iso"),
+            (" /vmfs/volumes/ds 1/iso/x.iso ", None, Some("ds 1"), "iso/x.iso"),
+            ("/vmfs/volumes/x.iso", Some("ds"), Some("ds"), "vmfs/volumes/x.iso"),
         ] {
             assert_eq!(parse(path, beside).unwrap(), (on, file), "{path}");
         }
         let said = |path, beside| parse(path, beside).unwrap_err().to_string();
-        assert_eq!(said("x.img", None), "`x.img` is not an .iso file");
+        assert!(said("x.img", None).starts_with("`x.img` is not an .iso file. Name the image"));
         assert!(said("[ds x.iso", None).starts_with("`[ds x.iso` is no datastore path"));
         assert!(said("[a] x.iso", Some("b")).starts_with("the path is on `a`, and `b`"));
         assert_eq!(store_of("[a b] c/d.vmdk"), Some("a b"));

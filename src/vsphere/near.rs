@@ -98,8 +98,44 @@ impl Near {
 
     /// The datastore of this name or id that the host can use.
     pub fn store(&self, wanted: &str, host: Option<&Ref>, to: Use) -> Result<&Row> {
-        let fit = |row: &&Row| host.is_none_or(|host| self.sees(row, host, to)) && usable(row);
-        self.pick("datastore", wanted, self.of("Datastore").filter(fit).collect())
+        let fit = |row: &&Row| self.unfit(row, host, to).is_none();
+        let found = self.pick("datastore", wanted, self.of("Datastore").filter(fit).collect());
+        if !matches!(&found, Err(error) if error.kind() == Kind::NotFound) {
+            return found;
+        }
+        // One that is there and of no use is not to be looked for.
+        let there = |row: &&Row| name(row) == wanted || row.at.id == wanted;
+        let why = |row: &Row| Some((name(row), self.unfit(row, host, to)?));
+        match self.of("Datastore").filter(there).find_map(why) {
+            Some((store, why)) => {
+                let said = format!("datastore `{store}` {why}");
+                let usable: Vec<String> =
+                    self.of("Datastore").filter(fit).take(30).map(name).collect();
+                Err(Error::new(Kind::Conflict, said).hint(match usable.len() {
+                    0 => "No other one can be used there".to_owned(),
+                    _ => format!("Usable are: {}", usable.join(", ")),
+                }))
+            }
+            None => found,
+        }
+    }
+
+    /// Why a datastore cannot be used, if so.
+    fn unfit(&self, store: &Row, host: Option<&Ref>, to: Use) -> Option<String> {
+        let on = |host: &Ref| self.row(host).map_or(host.id.clone(), name);
+        match store.text("summary.maintenanceMode").unwrap_or("normal") {
+            _ if store.flag("summary.accessible") == Some(false) => {
+                Some("cannot be reached by any host".to_owned())
+            }
+            "normal" => {
+                let host = host.filter(|host| !self.sees(store, host, to))?;
+                Some(match self.sees(store, host, Use::Read) {
+                    true => format!("is mounted read-only on host `{}`", on(host)),
+                    false => format!("cannot be reached by host `{}`", on(host)),
+                })
+            }
+            _ => Some("is in maintenance mode or about to be".to_owned()),
+        }
     }
 
     /// Whether the host can use this datastore.
@@ -131,6 +167,7 @@ impl Near {
         let row = self.pick("host", wanted, self.of("HostSystem").filter(near).collect())?;
         let state = row.text("runtime.connectionState").unwrap_or("connected");
         let trouble = match row.flag("runtime.inMaintenanceMode") {
+            _ if state == "notResponding" => "not responding",
             _ if state != "connected" => state,
             Some(true) => "in maintenance mode",
             _ => return Ok(row),
@@ -215,7 +252,101 @@ pub fn free(store: &Row) -> i64 {
     store.int("summary.freeSpace").unwrap_or(0)
 }
 
-fn usable(store: &Row) -> bool {
-    store.flag("summary.accessible") != Some(false)
-        && matches!(store.text("summary.maintenanceMode"), None | Some("normal"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(kind: &'static str, id: &str, values: &[(&str, Value)]) -> Row {
+        Row::of(Ref::new(kind, id), values)
+    }
+
+    fn text(text: &str) -> Value {
+        Value::from(text)
+    }
+
+    fn mount(host: &str, mode: &str, accessible: bool) -> Value {
+        let info = Object::new("HostMountInfo")
+            .with("accessMode", mode)
+            .with("mounted", true)
+            .with("accessible", accessible);
+        let mount = Object::new("DatastoreHostMount").with("key", Ref::new("HostSystem", host));
+        mount.with("mountInfo", info).into()
+    }
+
+    fn store(id: &str, name: &str, mounts: Vec<Value>) -> Row {
+        let mounts: Value = mounts.into_iter().collect();
+        row("Datastore", id, &[("name", text(name)), ("host", mounts)])
+    }
+
+    fn host(id: &str, stores: &[&str], state: &str, maintenance: bool) -> Row {
+        let stores: Value = stores.iter().map(|id| Ref::new("Datastore", *id)).collect();
+        let values = [
+            ("name", text(&format!("{id}.lab"))),
+            ("datastore", stores),
+            ("runtime.connectionState", text(state)),
+            ("runtime.inMaintenanceMode", Value::Bool(maintenance)),
+        ];
+        row("HostSystem", id, &values)
+    }
+
+    fn near() -> Near {
+        let rows = vec![
+            host("h1", &["d1", "d2", "d3", "d4"], "connected", false),
+            host("h2", &["d1"], "connected", true),
+            host("h3", &["d1"], "notResponding", true),
+            store("d1", "nas", vec![mount("h1", "readWrite", true), mount("h2", "readOnly", true)]),
+            store("d2", "isos", vec![mount("h1", "readOnly", true)]),
+            store("d3", "lost", vec![mount("h1", "readWrite", false)]),
+            row(
+                "Datastore",
+                "d4",
+                &[("name", text("old")), ("summary.maintenanceMode", text("enteringMaintenance"))],
+            ),
+            store("d5", "far", vec![mount("h2", "readWrite", true)]),
+            row(
+                "Datastore",
+                "d6",
+                &[("name", text("dead")), ("summary.accessible", Value::Bool(false))],
+            ),
+        ];
+        Near { tree: Tree::default(), rows }
+    }
+
+    #[test]
+    fn a_datastore_that_is_of_no_use_says_why() {
+        let near = near();
+        let at = |id: &str| Ref::new("HostSystem", id);
+        let said = |wanted: &str, host: &str, to: Use| match near.store(wanted, Some(&at(host)), to)
+        {
+            Ok(row) => row.at.id.clone(),
+            Err(error) => error.sentence(),
+        };
+        assert_eq!(said("nas", "h1", Use::Write), "d1");
+        assert_eq!(said("isos", "h1", Use::Read), "d2");
+        for (wanted, host, why) in [
+            ("isos", "h1", "datastore `isos` is mounted read-only on host `h1.lab`"),
+            ("d2", "h1", "datastore `isos` is mounted read-only on host `h1.lab`"),
+            ("nas", "h2", "datastore `nas` is mounted read-only on host `h2.lab`"),
+            ("lost", "h1", "datastore `lost` cannot be reached by host `h1.lab`"),
+            ("far", "h1", "datastore `far` cannot be reached by host `h1.lab`"),
+            ("old", "h1", "datastore `old` is in maintenance mode or about to be"),
+            ("dead", "h1", "datastore `dead` cannot be reached by any host"),
+            ("none", "h1", "no usable datastore `none`"),
+        ] {
+            assert_eq!(said(wanted, host, Use::Write), why);
+        }
+        let d1 = Ref::new("Datastore", "d1");
+        assert!(near.reaches(&at("h1"), &d1) && !near.reaches(&at("h2"), &d1));
+    }
+
+    #[test]
+    fn a_host_in_maintenance_or_out_of_reach_takes_no_machine() {
+        let near = near();
+        let said = |wanted: &str| near.host(wanted, None).map_err(|it| it.sentence());
+        assert_eq!(said("h1.lab").unwrap().at.id, "h1");
+        let trouble = |wanted: &str| said(wanted).err().unwrap();
+        assert_eq!(trouble("h2"), "host `h2.lab` is in maintenance mode and takes no VM");
+        assert_eq!(trouble("h3"), "host `h3.lab` is not responding and takes no VM");
+        assert_eq!(trouble("h4"), "no usable host `h4`");
+    }
 }

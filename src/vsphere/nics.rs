@@ -183,7 +183,11 @@ impl Nics for Vsphere {
                 done
             })
             .map_err(|error| match outside(mac) {
-                Some(why) if error.fault_name() == Some("InvalidDeviceSpec") => error.hint(why),
+                // Nearer than what is said of any device.
+                Some(why) if error.fault_name() == Some("InvalidDeviceSpec") => {
+                    let fault = "InvalidDeviceSpec";
+                    Error::new(error.kind(), error.sentence()).fault(fault).hint(why)
+                }
                 _ => error,
             })
         }))
@@ -199,7 +203,17 @@ impl Vsphere {
         wanted: &str,
     ) -> Result<(String, Object)> {
         let host = hardware.row.reference("runtime.host");
-        Site::near(self, call, host)?.network(Some(wanted), None)
+        let mut site = Site::near(self, call, host)?;
+        if let Some(host) = host.filter(|_| site.has_other_hosts()) {
+            // A cluster has the standard port groups of all its hosts. What cannot be read
+            // narrows nothing.
+            match props::one(&self.session, call, host, "HostSystem", &["network"]) {
+                Ok(row) => site.narrow_networks(row.items("network")),
+                Err(error) if matches!(error.kind(), Kind::Denied | Kind::NotFound) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        site.network(Some(wanted), None)
     }
 }
 

@@ -38,6 +38,15 @@ pub struct Row {
     values: Vec<(String, Value)>,
 }
 
+#[cfg(test)]
+impl Row {
+    /// As a server would have answered.
+    pub fn of(at: Ref, values: &[(&str, Value)]) -> Row {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Row { at, values: values.collect() }
+    }
+}
+
 impl Row {
     /// A row of these properties, as a query would bring it.
     #[cfg(test)]

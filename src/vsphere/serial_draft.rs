@@ -121,9 +121,12 @@ impl<'a> Draft<'a> {
         match port.filter(|port| !self.passes(line.server, *port)) {
             None => Ok(()),
             Some(port) => {
-                let way = if line.server { "in to" } else { "out to" };
+                let (way, hint) = match line.server {
+                    true => ("in to", "Choose 23 or a port from 1024 to 65535"),
+                    false => ("out to", "Let the other end listen on a port from 1024 to 65535"),
+                };
                 Err(Error::usage(format!("the host's firewall lets no serial port {way} {port}"))
-                    .hint("Choose 23 or a port from 1024 to 65535"))
+                    .hint(hint))
             }
         }
     }

@@ -48,6 +48,8 @@ pub struct Neighbour {
     pub name: String,
     pub lines: Vec<Line>,
     pub marks: Vec<Mark>,
+    /// Rule sets that its ports need which are connected, or will be at power-on.
+    needs: Vec<&'static str>,
 }
 
 /// A rule set that can be turned.
@@ -161,11 +163,17 @@ impl Station {
         let select = Select { kind: "VirtualMachine", paths: &paths };
         let rows = props::of(&it.session, call, &others, &[select])?;
         let neighbour = |row: Row| {
-            let ports = of_kind(row.items(paths[1]), PORT);
-            let lines: Vec<Line> = ports.filter_map(Line::of).collect();
+            let ports: Vec<&Object> = of_kind(row.items(paths[1]), PORT).collect();
+            let lines: Vec<Line> = ports.iter().filter_map(|it| Line::of(it)).collect();
+            let needs = ports.into_iter().filter_map(needs).collect();
             let marks = Mark::all(row.items(paths[2]));
             let name = unescaped(row.text("name").unwrap_or(&row.at.id));
-            (!lines.is_empty() || !marks.is_empty()).then_some(Neighbour { name, lines, marks })
+            (!lines.is_empty() || !marks.is_empty()).then_some(Neighbour {
+                name,
+                lines,
+                marks,
+                needs,
+            })
         };
         Ok(rows.into_iter().filter_map(neighbour).collect())
     }
@@ -173,7 +181,7 @@ impl Station {
 
 impl Neighbour {
     pub fn uses(&self, ruleset: &str) -> bool {
-        self.lines.iter().any(|it| it.ruleset() == Some(ruleset))
+        self.needs.contains(&ruleset)
     }
 }
 
@@ -189,6 +197,13 @@ impl Gate {
     pub fn shown(&self) -> String {
         shown(&self.ruleset, &self.host)
     }
+}
+
+/// The rule set that a port needs open; one that stays unplugged needs none.
+fn needs(port: &Object) -> Option<&'static str> {
+    let flag = |path: &str| port.flag(path) == Some(true);
+    let plugged = flag("connectable.connected") || flag("connectable.startConnected");
+    Line::of(port).filter(|_| plugged).and_then(|it| it.ruleset())
 }
 
 /// Without rules to look at: as hosts ship, 23 and everything from 1024 on may come in.
@@ -235,6 +250,21 @@ mod tests {
         assert_eq!(Mark::all(&option(&[])), []);
         let odd = Object::new("OptionValue").with("key", MARK).with("value", "x");
         assert_eq!(Mark::all(&[odd.into()]), []);
+    }
+
+    #[test]
+    fn a_port_that_stays_unplugged_needs_no_rule_set() {
+        let port = |connected: bool, start: bool| {
+            let line = Line { uri: "telnet://:2001".to_owned(), server: true, proxy: None };
+            let way = Object::new("VirtualDeviceConnectInfo")
+                .with("startConnected", start)
+                .with("connected", connected);
+            Object::new(PORT).with("backing", line.backing()).with("connectable", way)
+        };
+        assert_eq!(needs(&port(false, false)), None);
+        assert_eq!(needs(&port(true, false)), Some("remoteSerialPort"));
+        assert_eq!(needs(&port(false, true)), Some("remoteSerialPort"));
+        assert_eq!(needs(&Object::new(PORT)), None);
     }
 
     #[test]

@@ -59,6 +59,7 @@ struct Compute {
     pool: Ref,
     datacenter: Ref,
     folder: Ref,
+    hosts: HashSet<String>,
     datastores: HashSet<String>,
     networks: HashSet<String>,
 }
@@ -156,6 +157,20 @@ impl Site {
             name: unescaped(row.text("name").unwrap_or_default()),
             free_bytes: row.int("summary.freeSpace").unwrap_or(0),
         })
+    }
+
+    /// Whether the cluster has more than one host.
+    pub fn has_other_hosts(&self) -> bool {
+        self.compute.hosts.len() > 1
+    }
+
+    /// Leaves of the cluster's networks those that one of its hosts has, if any are told.
+    pub fn narrow_networks(&mut self, of_host: &[Value]) {
+        let ids: HashSet<&str> =
+            of_host.iter().filter_map(Value::as_reference).map(|it| it.id.as_str()).collect();
+        if !ids.is_empty() {
+            self.compute.networks.retain(|id| ids.contains(id.as_str()));
+        }
     }
 
     /// The backing for a card on the network of this name; else the configured one; else
@@ -293,6 +308,7 @@ fn compute(tree: &Tree, rows: &[Row], wanted: &Wanted<'_>) -> Result<Compute> {
                 pool: pool.clone(),
                 datacenter: home.at.clone(),
                 folder: folder.clone(),
+                hosts: ids("host"),
                 datastores: ids("datastore"),
                 networks: ids("network"),
             });
@@ -302,5 +318,109 @@ fn compute(tree: &Tree, rows: &[Row], wanted: &Wanted<'_>) -> Result<Compute> {
         Some(wanted) => Err(missing("cluster", wanted, &names)),
         None => Err(Error::new(Kind::NotFound, "the server has no host that a VM could run on")
             .hint("The account may not see it; check its rights")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(kind: &'static str, id: &str, name: &str, more: &[(&str, Value)]) -> Row {
+        let mut values = vec![("name", Value::from(name))];
+        values.extend(more.iter().cloned());
+        Row::of(Ref::new(kind, id), &values)
+    }
+
+    fn site() -> Site {
+        let opaque = Object::new("OpaqueNetworkSummary")
+            .with("opaqueNetworkId", "seg-1")
+            .with("opaqueNetworkType", "nsx.LogicalSwitch");
+        let switch: Value = Ref::new("VmwareDistributedVirtualSwitch", "dvs-1").into();
+        let uplink = [Value::from(Object::new("Tag").with("key", "SYSTEM/DVS.UPLINKPG"))];
+        let group = |key: &str| {
+            let switch = switch.clone();
+            vec![("key", Value::from(key)), ("config.distributedVirtualSwitch", switch)]
+        };
+        let mut up = group("up-1");
+        up.push(("tag", uplink.into_iter().collect()));
+        let mut lost = group("pg-9");
+        lost[1].1 = Ref::new("VmwareDistributedVirtualSwitch", "dvs-9").into();
+        let rows = vec![
+            row("Network", "net-1", "Lab", &[]),
+            row("DistributedVirtualPortgroup", "pg-1", "Lab", &group("pg-1")),
+            row("Network", "net-2", "a%2fb", &[]),
+            row("Network", "net-3", "Elsewhere", &[]),
+            row("OpaqueNetwork", "op-1", "Segment", &[("summary", opaque.into())]),
+            row("DistributedVirtualPortgroup", "up-1", "Uplinks", &up),
+            row("DistributedVirtualPortgroup", "pg-9", "Hidden", &lost),
+            row(
+                "VmwareDistributedVirtualSwitch",
+                "dvs-1",
+                "switch",
+                &[("uuid", Value::from("50 01"))],
+            ),
+        ];
+        let ids = |all: &[&str]| all.iter().map(|it| (*it).to_owned()).collect::<HashSet<_>>();
+        let compute = Compute {
+            name: "c".to_owned(),
+            pool: Ref::new("ResourcePool", "p"),
+            datacenter: Ref::new("Datacenter", "d"),
+            folder: Ref::new("Folder", "f"),
+            hosts: ids(&["h1", "h2"]),
+            datastores: HashSet::new(),
+            networks: ids(&["net-1", "net-2", "pg-1", "op-1", "up-1", "pg-9"]),
+        };
+        Site { tree: Tree::default(), rows, compute }
+    }
+
+    fn said(site: &Site, wanted: &str) -> String {
+        site.network(Some(wanted), None).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn two_networks_of_one_name_are_told_apart_by_their_ids() {
+        let mut site = site();
+        let told = said(&site, "Lab");
+        assert!(told.starts_with("`Lab` means more than one network"), "{told}");
+        assert!(told.contains("`net-1` (Network), `pg-1` (DistributedVirtualPortgroup)"), "{told}");
+        let (name, plain) = site.network(Some("net-1"), None).unwrap();
+        assert_eq!((name.as_str(), plain.text("deviceName")), ("Lab", Some("Lab")));
+        let (_, port) = site.network(Some("pg-1"), None).unwrap();
+        assert_eq!(port.text("port.switchUuid"), Some("50 01"));
+        assert_eq!(port.text("port.portgroupKey"), Some("pg-1"));
+        assert_eq!(port.get("port.portKey"), None);
+        // Where the host has but one of them, that one is meant.
+        let of_host: Value = [Ref::new("Network", "net-1")].into_iter().collect();
+        site.narrow_networks(&[]);
+        assert!(said(&site, "Lab").contains("more than one"));
+        site.narrow_networks(of_host.items());
+        let (_, plain) = site.network(Some("Lab"), None).unwrap();
+        assert_eq!(plain.kind(), "VirtualEthernetCardNetworkBackingInfo");
+    }
+
+    #[test]
+    fn an_opaque_network_is_backed_by_its_id_and_type() {
+        let (name, backing) = site().network(Some("Segment"), None).unwrap();
+        assert_eq!(name, "Segment");
+        assert_eq!(backing.kind(), "VirtualEthernetCardOpaqueNetworkBackingInfo");
+        assert_eq!(backing.text("opaqueNetworkId"), Some("seg-1"));
+        assert_eq!(backing.text("opaqueNetworkType"), Some("nsx.LogicalSwitch"));
+    }
+
+    #[test]
+    fn odd_names_uplinks_and_switches_that_cannot_be_read_are_told() {
+        let site = site();
+        let (name, plain) = site.network(Some("a/b"), None).unwrap();
+        assert_eq!(
+            (name.as_str(), plain.reference("network").unwrap().id.as_str()),
+            ("a/b", "net-2")
+        );
+        for (wanted, told) in [
+            ("Uplinks", "no usable network `Uplinks`"),
+            ("Elsewhere", "no usable network `Elsewhere`"),
+            ("Hidden", "the distributed switch of this network cannot be read"),
+        ] {
+            assert!(said(&site, wanted).starts_with(told), "{wanted}");
+        }
     }
 }

@@ -278,6 +278,56 @@ mod tests {
     }
 
     #[test]
+    fn a_full_nvme_controller_gets_another_beside_it_also_while_the_machine_runs() {
+        let mut all = ide();
+        all.push(controller("VirtualNVMEController", 31000, 0));
+        all.extend((0..15).map(|unit| disk(31000, unit)));
+        let slot = for_disk(&all, true, "VirtualLsiLogicController").unwrap();
+        assert_eq!(slot.shown, "NVMe 1:0 on a new controller");
+        let added = slot.added.unwrap();
+        assert_eq!((added.kind(), added.int("busNumber")), ("VirtualNVMEController", Some(1)));
+        assert_eq!(added.get("sharedBus"), None);
+        for bus in 1..4 {
+            all.push(controller("VirtualNVMEController", 31000 + bus, bus));
+            all.extend((0..15).map(|unit| disk(31000 + bus, unit)));
+        }
+        // All four are full, so the guest gets the first SCSI controller.
+        assert_eq!(shown(&all, true), "SCSI 0:0 on a new controller");
+    }
+
+    #[test]
+    fn a_machine_on_sata_gets_sata_while_it_is_off_only() {
+        let mut all = ide();
+        all.push(controller("VirtualAHCIController", 15000, 0));
+        all.extend((0..30).map(|unit| disk(15000, unit)));
+        let slot = for_disk(&all, false, "VirtualLsiLogicController").unwrap();
+        assert_eq!(slot.shown, "SATA 1:0 on a new controller");
+        assert_eq!(slot.added.unwrap().kind(), "VirtualAHCIController");
+        assert_eq!(shown(&all, true), "SCSI 0:0 on a new controller");
+        // A drive takes a place as a disk does.
+        let drive = Object::new("VirtualCdrom").with("key", 16000).with("controllerKey", 15001);
+        all.push(controller("VirtualAHCIController", 15001, 1));
+        all.push(drive.with("unitNumber", 0).into());
+        assert_eq!(shown(&all, false), "SATA 1:1");
+    }
+
+    #[test]
+    fn a_place_is_told_on_every_bus() {
+        let mut all = ide();
+        all.extend([scsi(1000, 1), controller("VirtualNVMEController", 31000, 0)]);
+        all.push(controller("VirtualAHCIController", 15000, 2));
+        for (at, told) in [
+            (disk(201, 1), Some("IDE 1:1")),
+            (disk(1000, 8), Some("SCSI 1:8")),
+            (disk(31000, 3), Some("NVMe 0:3")),
+            (disk(15000, 29), Some("SATA 2:29")),
+            (disk(77, 0), None),
+        ] {
+            assert_eq!(place(&all, at.as_object().unwrap()).as_deref(), told);
+        }
+    }
+
+    #[test]
     fn drives_go_to_sata_then_ide_then_a_new_sata() {
         let drive = |all: &[Value]| for_drive(all).map(|slot| slot.shown).unwrap();
         let mut all = ide();
@@ -294,6 +344,8 @@ mod tests {
     fn only_scsi_and_nvme_are_hot() {
         let mut all = ide();
         all.extend([scsi(1000, 0), disk(1000, 0), disk(200, 0), disk(999, 0)]);
+        all.extend([controller("VirtualNVMEController", 31000, 0), disk(31000, 0)]);
+        all.extend([controller("VirtualAHCIController", 15000, 0), disk(15000, 0)]);
         let said = |at: usize| {
             let disk = all[at].as_object().unwrap();
             must_be_hot(&all, disk, "grow").map_err(|it| it.sentence())
@@ -301,5 +353,7 @@ mod tests {
         assert_eq!(said(3), Ok(()));
         assert!(said(4).unwrap_err().contains("is on IDE and cannot grow while the VM runs"));
         assert!(said(5).unwrap_err().contains("an unknown bus"));
+        assert_eq!(said(7), Ok(()));
+        assert!(said(9).unwrap_err().contains("is on SATA and cannot grow"));
     }
 }

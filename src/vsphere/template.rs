@@ -12,7 +12,7 @@ use crate::vim::value::Object;
 use crate::vsphere::clone::Deploy;
 use crate::vsphere::machines::{power, reference};
 use crate::vsphere::near::Near;
-use crate::vsphere::{Vsphere, clone, props};
+use crate::vsphere::{Vsphere, clone, near, props};
 
 const PATHS: &[&str] = &["runtime.powerState", "runtime.host", "summary.config.template"];
 
@@ -81,10 +81,19 @@ impl Vsphere {
             }
         };
         let (path, id) = (near.path(pool), pool.at.id.clone());
-        let step = format!("`{}` ({}) becomes a VM in resource pool {path}, off", at.name, at.id);
+        let mut steps =
+            vec![format!("`{}` ({}) becomes a VM in resource pool {path}, off", at.name, at.id)];
+        let home = row.reference("runtime.host").and_then(|host| near.own_pool(host));
+        let there = pool.reference("owner").filter(|it| home.is_some_and(|home| home.1 != it.id));
+        if let Some(there) = there.and_then(|it| near.row(it)) {
+            steps.push(format!(
+                "its host is then one of `{}`, which must have DRS or no other host",
+                near::name(there)
+            ));
+        }
         let seen = format!("{} {id}", at.id);
         let args = Object::args().with("pool", &pool.at);
-        Ok(Prepared::new(vec![step], seen, move |call| {
+        Ok(Prepared::new(steps, seen, move |call| {
             self.session.call(call, &reference(&at), "MarkAsVirtualMachine", &args)?;
             Ok(vec![format!("is a VM now, in resource pool {path}, powered off")])
         }))
