@@ -40,6 +40,7 @@ pub mod hosts;
 pub mod inventory;
 pub mod iso;
 pub mod keyboard;
+pub mod lease;
 pub mod lifecycle;
 pub mod live;
 pub mod machines;

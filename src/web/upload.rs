@@ -106,17 +106,17 @@ impl Way {
 
     fn head(&self, request: &Request<'_>, length: Option<u64>) -> String {
         let mut head =
-            format!("{} {} HTTP/1.1\r\nHost: {}\r\n", request.method, request.path, self.authority);
+            format!("{} {} HTTP/1.1\r\nhost: {}\r\n", request.method, request.path, self.authority);
         for (name, value) in &request.headers {
             // A line break in a value would begin a header of somebody else's.
             let value: String = value.chars().filter(|it| !it.is_control()).collect();
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         match length {
-            Some(length) => head.push_str(&format!("Content-Length: {length}\r\n")),
-            None => head.push_str("Transfer-Encoding: chunked\r\n"),
+            Some(length) => head.push_str(&format!("content-length: {length}\r\n")),
+            None => head.push_str("transfer-encoding: chunked\r\n"),
         }
-        head.push_str("Connection: close\r\n\r\n");
+        head.push_str("connection: close\r\n\r\n");
         head
     }
 
@@ -490,7 +490,7 @@ mod tests {
 
     #[test]
     fn a_body_goes_out_whole_and_the_answer_comes_back() {
-        let head = "PUT /file HTTP/1.1\r\nHost: 127.0.0.1:0\r\nCookie: ab\r\nContent-Length: 5\r\nConnection: close\r\n\r\n";
+        let head = "PUT /file HTTP/1.1\r\nhost: 127.0.0.1:0\r\nCookie: ab\r\ncontent-length: 5\r\nconnection: close\r\n\r\n";
         let answer = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nyes\r\n0\r\n\r\n";
         let (port, thread) = peer(head.len() + 9, answer);
         let found = put(port, &mut &b"12345"[..], Some(5)).unwrap();
