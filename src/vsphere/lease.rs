@@ -118,7 +118,7 @@ impl Lease {
     }
 
     fn wait(&self, call: &Call) -> Result<()> {
-        let patient = call.unbounded();
+        let patient = call.clone().unbounded();
         self.session.with(&patient, |live| {
             let collector = Collector::new(&self.session, &patient, live)?;
             collector.filter(&[(&self.at, STATE), (&self.at, "error")])?;
