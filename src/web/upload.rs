@@ -8,13 +8,11 @@
 
 use std::io;
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustls::pki_types::ServerName;
-use rustls::{ClientConfig, ClientConnection, Stream};
+use rustls::{ClientConfig, ClientConnection};
 
 use crate::error::{Error, Result};
 use crate::text::base64;
@@ -23,6 +21,7 @@ use crate::web::codec::body::Decoder;
 use crate::web::connect::{Stage, Unreached};
 use crate::web::exchange::{Request, Response, bare, from_io, into_io};
 use crate::web::failure::{Part, Peer};
+use crate::web::line::{Wire, dial, left, resolve};
 
 /// Bytes that are read and sent at once.
 const PIECE: usize = 64 * 1024;
@@ -48,12 +47,6 @@ pub(crate) struct Way {
     pub authority: String,
     pub tls: Option<Arc<ClientConfig>>,
     pub tunnel: Option<Tunnel>,
-}
-
-/// A connection, in TLS or plain.
-struct Wire {
-    tcp: TcpStream,
-    tls: Option<ClientConnection>,
 }
 
 impl Way {
@@ -216,110 +209,6 @@ fn explain(peer: &Peer, error: io::Error, part: Part, silence: Duration) -> Erro
         _ => ureq::Error::Io(error),
     };
     peer.explain(cause, part, silence)
-}
-
-/// The addresses of a name, asked for on a thread of its own because nothing else bounds it.
-fn resolve(host: &str, port: u16, within: Duration) -> io::Result<Vec<SocketAddr>> {
-    if let Ok(ip) = host.parse() {
-        return Ok(vec![SocketAddr::new(ip, port)]);
-    }
-    let (done, found) = channel();
-    let name = host.to_owned();
-    std::thread::spawn(move || {
-        let found = (name.as_str(), port).to_socket_addrs();
-        let _ = done.send(found.map(|it| it.take(16).collect::<Vec<_>>()));
-    });
-    found.recv_timeout(within).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
-}
-
-/// The first of the addresses that answers.
-fn dial(addresses: &[SocketAddr], until: Instant) -> io::Result<TcpStream> {
-    let mut last = io::Error::from(ErrorKind::NotFound);
-    for (at, address) in addresses.iter().enumerate() {
-        // Each gets its share, so that a dead one leaves time for the next.
-        let share = left(until) / u32::try_from(addresses.len() - at).unwrap_or(1).max(1);
-        match TcpStream::connect_timeout(address, share.max(Duration::from_millis(1))) {
-            Ok(tcp) => return tcp.set_nodelay(true).map(|()| tcp),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-fn left(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
-}
-
-impl Wire {
-    /// The longest silence from now on.
-    fn patience(&self, silence: Duration) -> io::Result<()> {
-        self.tcp.set_read_timeout(Some(silence))?;
-        self.tcp.set_write_timeout(Some(silence))
-    }
-
-    /// One piece of the body, framed as a chunk where its length was not told.
-    fn piece(&mut self, bytes: &[u8], chunked: bool) -> io::Result<()> {
-        if !chunked {
-            return self.write_all(bytes);
-        }
-        self.write_all(format!("{:x}\r\n", bytes.len()).as_bytes())?;
-        self.write_all(bytes)?;
-        self.write_all(b"\r\n")
-    }
-
-    /// Whether the peer has said something, or left, without waiting for it.
-    fn spoke(&mut self) -> io::Result<bool> {
-        self.tcp.set_nonblocking(true)?;
-        let spoke = self.has_input();
-        self.tcp.set_nonblocking(false)?;
-        match spoke {
-            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            // Who reset the connection is told by the next write, or has answered before.
-            Err(_) => Ok(true),
-            Ok(spoke) => Ok(spoke),
-        }
-    }
-
-    fn has_input(&mut self) -> io::Result<bool> {
-        let Some(tls) = &mut self.tls else {
-            return self.tcp.peek(&mut [0]).map(|_| true);
-        };
-        loop {
-            if tls.read_tls(&mut self.tcp)? == 0 {
-                return Ok(true);
-            }
-            let state = tls.process_new_packets().map_err(io::Error::other)?;
-            // Tickets and key updates are no answer.
-            if state.plaintext_bytes_to_read() > 0 || state.peer_has_closed() {
-                return Ok(true);
-            }
-        }
-    }
-}
-
-impl Read for Wire {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => Stream::new(tls, &mut self.tcp).read(into),
-            None => self.tcp.read(into),
-        }
-    }
-}
-
-impl Write for Wire {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => Stream::new(tls, &mut self.tcp).write(bytes),
-            None => self.tcp.write(bytes),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match &mut self.tls {
-            Some(tls) => Stream::new(tls, &mut self.tcp).flush(),
-            None => self.tcp.flush(),
-        }
-    }
 }
 
 type Head = (u16, Vec<(String, String)>, Vec<u8>);
