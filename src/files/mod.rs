@@ -152,8 +152,8 @@ impl Files {
             Err(_) => {}
         }
         // In a container every process has the same number, and one that was killed left its part.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let part = PathBuf::from(format!(".{}.{now:x}.part", name.display()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let part = PathBuf::from(format!(".{}.{now}.part", name.display()));
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::openat(&folder, &part, flags, mode)

@@ -181,18 +181,18 @@ fn separators(at: &Inside) -> &'static [char] {
 /// what goes up again may end anywhere, also at the root.
 fn deletable<'a>(at: &Inside, path: &'a str) -> Result<&'a str> {
     let whole = path.trim_end_matches(separators(at));
-    let parts = || whole.split(separators(at));
+    let parts: Vec<&str> = whole.split(separators(at)).collect();
     // Windows drops dots and spaces at the end of a name.
-    let turns = parts().any(|it| match at.windows {
+    let turns = parts.iter().any(|it| match at.windows {
         true => !it.is_empty() && it.trim_end_matches(['.', ' ']).is_empty(),
-        false => matches!(it, "." | ".."),
+        false => matches!(*it, "." | ".."),
     });
     if turns {
         return Err(Error::usage(format!("`{path}` has a part of dots"))
             .hint("Write the path as it is from the root, without `.` and `..`"));
     }
     // A share is a disk too: `\\server\share` has four parts.
-    let share = whole.starts_with(r"\\") && parts().count() < 5;
+    let share = whole.starts_with(r"\\") && parts.len() < 5;
     if whole.is_empty() || (at.windows && (whole.ends_with(':') || share)) {
         return Err(Error::usage(format!("`{path}` is the whole disk of the guest"))
             .hint("Name what is to be deleted in it"));

@@ -69,26 +69,31 @@ pub fn owner(it: &Vsphere, call: &Call, at: &At, folder: bool) -> Result<Option<
 /// The paths on this datastore that a machine names, and whether only a drive or a port uses them.
 fn owned(row: &Row, at: &At) -> Vec<(String, bool)> {
     let store = &at.store;
-    let files = row.items("layoutEx.file").iter().filter_map(|it| it.as_object()?.text("name"));
-    let own = row.object("config.files").into_iter().flat_map(Object::fields);
-    let own = own.filter_map(|(_, value)| value.as_text());
     let path = |text: &str| {
         let read = StorePath::read(text).ok()?;
         let here =
             read.store.as_deref().is_some_and(|it| it == store.name || unescaped(it) == store.name);
         (here && !read.path.is_empty()).then_some(read.path)
     };
+    let mut found = Vec::new();
+    let mut add = |text: Option<&str>, lent| found.extend(text.and_then(path).map(|it| (it, lent)));
+    let objects = |name| row.items(name).iter().filter_map(Value::as_object);
+    for file in objects("layoutEx.file") {
+        add(file.text("name"), false);
+    }
+    for (_, value) in row.object("config.files").into_iter().flat_map(Object::fields) {
+        add(value.as_text(), false);
+    }
     let vmx = row.text("summary.config.vmPathName");
-    let mut found: Vec<(String, bool)> =
-        files.chain(own).chain(vmx).filter_map(path).map(|it| (it, false)).collect();
+    add(vmx, false);
+    for device in objects("config.hardware.device") {
+        add(device.text("backing.fileName"), true);
+    }
     // Of a machine that nobody can look into, all that lies beside its configuration.
     let home = vmx.filter(|_| row.get("layoutEx.file").is_none()).and_then(path);
     if home.is_some_and(|it| it.contains('/') && within(&at.path, split(&it).0)) {
         found.push((at.path.clone(), false));
     }
-    let used = row.items("config.hardware.device").iter().filter_map(Value::as_object);
-    let used = used.filter_map(|it| it.text("backing.fileName")).filter_map(path);
-    found.extend(used.map(|it| (it, true)));
     found
 }
 
