@@ -368,14 +368,18 @@ pub fn walk(
             return Err(wrong(format!("`{part}`: a {} has no parts", ty.name())));
         }
         let (word, key) = part.split_once('[').map_or((part, false), |(word, _)| (word, true));
-        let Some(field) = field_or_subclass(ty, word) else {
+        let fields = fields_of(ty, word);
+        let Some(field) = fields.first() else {
             let error = wrong(format!("{} has no property `{word}`", ty.name()));
             return Err(match nearest(word, ty.fields().map(|it| it.name)) {
                 Some(near) => error.hint(format!("Did you mean `{near}`?")),
                 None => error,
             });
         };
-        seen(&field);
+        fields.iter().for_each(&mut *seen);
+        if key && !is_one_key(&part[word.len()..]) {
+            return Err(wrong(format!("`{part}`: a key is not closed")));
+        }
         if key && !field.array {
             return Err(wrong(format!("`{word}` is not a list")));
         }
@@ -385,11 +389,24 @@ pub fn walk(
     Ok((ty, array, since))
 }
 
-fn field_or_subclass(ty: Type, wanted: &str) -> Option<Field> {
+/// The field of this name, or those of all subclasses that have one of their own.
+fn fields_of(ty: Type, wanted: &str) -> Vec<Field> {
     let below = || types().filter(|it| it.kind() == TypeKind::Data && it.is_a(ty));
-    ty.field(wanted).or_else(|| match ty.kind() {
-        TypeKind::Data => below().find_map(|it| it.own_fields().find(|f| f.name == wanted)),
-        _ => None,
+    match ty.field(wanted) {
+        Some(own) => vec![own],
+        None if ty.kind() == TypeKind::Data => {
+            below().filter_map(|it| it.own_fields().find(|f| f.name == wanted)).collect()
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Whether this is `[KEY]` or `["KEY"]` and nothing else, so that nobody reads it otherwise.
+fn is_one_key(text: &str) -> bool {
+    let bare = |it: &str| !it.contains(['"', '[', ']']);
+    text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).is_some_and(|key| {
+        let inner = key.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
+        inner.map_or_else(|| bare(key), |inner| !inner.contains('"'))
     })
 }
 
@@ -473,8 +490,19 @@ mod tests {
         assert!(text("config.hardware.device.key").contains("follows a list"));
         assert!(text("runtime.host.name").contains("a HostSystem has no parts"));
         assert!(text("name[1]").contains("not a list"));
+        for odd in ["device[4000]key", "device[\"].key[\"]x", "device[4\"].key[\"]", "device[4][5]"]
+        {
+            let path = format!("config.hardware.{odd}");
+            let said = property_path(ty("VirtualMachine"), &path).unwrap_err().to_string();
+            assert!(said.contains("not closed"), "{said}");
+        }
+        assert!(of("config.extraConfig[\"a].b[0]\"].value").is_ok());
         assert!(text("config.hardware.device[200").contains("not closed"));
         assert!(text("").contains("no property ``"));
+        let mut owners = Vec::new();
+        let seen = &mut |field: &Field| owners.push(field.owner.name());
+        walk(ty("VirtualMachine"), "config.hardware.device[1].backing.fileName", seen).unwrap();
+        assert!(owners.contains(&"VirtualDeviceFileBackingInfo"), "{owners:?}");
         let info = property_path(ty("Datastore"), "info.vmfs.uuid").unwrap();
         assert_eq!(info.0.name(), "string");
     }
