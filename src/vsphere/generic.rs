@@ -42,9 +42,28 @@ pub fn singleton(it: &Vsphere, call: &Call, kind: Type) -> Result<Ref> {
             true => Error::new(Kind::Unsupported, format!("this server has no {name}"))
                 .hint("It may need vCenter, or a newer version"),
             false => {
-                Error::usage(format!("a server can have more than one {name}: name one by its id"))
-                    .hint(format!("As in {name}:ID; lists and get_object show ids"))
+                let said = format!("a server can have more than one {name}: name one by its id");
+                let entity = Type::find("ManagedEntity").is_some_and(|it| kind.is_a(it));
+                let place = holder(kind).filter(|_| !entity);
+                Error::usage(said).hint(match place {
+                    Some(place) => format!("As in {name}:ID; get_object shows {place}"),
+                    None => format!("As in {name}:ID; lists and get_object show ids"),
+                })
             }
+        }
+    })
+}
+
+/// Where the id of an object of this type stands: `HostSystem.configManager.networkSystem`.
+fn holder(kind: Type) -> Option<String> {
+    let all = types().filter(|it| it.kind() == TypeKind::Managed).flat_map(Type::own_fields);
+    all.filter(|it| !it.array).find_map(|it| {
+        let path = format!("{}.{}", it.owner.name(), it.name);
+        let part = || it.ty.fields().find(|part| part.ty == kind);
+        match it.ty == kind {
+            true => Some(path),
+            false if it.ty.kind() == TypeKind::Data => Some(format!("{path}.{}", part()?.name)),
+            false => None,
         }
     })
 }
