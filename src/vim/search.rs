@@ -59,26 +59,33 @@ impl Found {
 /// most of them. None for no words.
 pub fn find(query: &str) -> Vec<Found> {
     let mut words = words_of(query);
-    let all = with_words(&words, 0);
-    if !all.is_empty() || words.len() > MOST_WORDS {
-        return all;
-    }
-    words.retain(|it| !FILLERS.contains(&it.as_str()));
-    for word in &mut words {
-        match word.as_str() {
-            "vm" | "vms" => "virtualmachine".clone_into(word),
-            many if many.len() > 3 && many.ends_with('s') => drop(word.pop()),
-            _ => {}
+    for missing in 0..=MOST_WORDS {
+        if words.is_empty() || words.len() > MOST_WORDS || missing > words.len().div_ceil(2) {
+            break;
+        }
+        // First as it was asked, then without what people say and names do not.
+        let found = with_words(&words, missing.saturating_sub(1));
+        if !found.is_empty() {
+            return found;
+        }
+        if missing == 0 {
+            words.retain(|it| !FILLERS.contains(&it.as_str()));
+            words.iter_mut().for_each(simplify);
         }
     }
-    let few = |missing| Some(with_words(&words, missing)).filter(|it| !it.is_empty());
-    (0..words.len().div_ceil(2)).find_map(few).unwrap_or_default()
+    Vec::new()
+}
+
+/// `vms` is what names call virtual machines, and `groups` are in names as `group`.
+fn simplify(word: &mut String) {
+    match word.as_str() {
+        "vm" | "vms" => "virtualmachine".clone_into(word),
+        many if many.len() > 3 && many.ends_with('s') => drop(word.pop()),
+        _ => {}
+    }
 }
 
 fn with_words(words: &[String], missing: usize) -> Vec<Found> {
-    if words.is_empty() || words.len() > MOST_WORDS {
-        return Vec::new();
-    }
     let mut hits: Vec<(usize, usize, Found)> = Vec::new();
     let mut try_one = |found: Found| {
         let (owner, own) = found.names();

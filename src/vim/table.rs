@@ -403,11 +403,12 @@ fn fields_of(ty: Type, wanted: &str) -> Vec<Field> {
 
 /// Whether this is `[KEY]` or `["KEY"]` and nothing else, so that nobody reads it otherwise.
 fn is_one_key(text: &str) -> bool {
-    let bare = |it: &str| !it.contains(['"', '[', ']']);
-    text.strip_prefix('[').and_then(|it| it.strip_suffix(']')).is_some_and(|key| {
-        let inner = key.strip_prefix('"').and_then(|it| it.strip_suffix('"'));
-        inner.map_or_else(|| bare(key), |inner| !inner.contains('"'))
-    })
+    let [b'[', key @ .., b']'] = text.as_bytes() else { return false };
+    let (key, bare) = match key {
+        [b'"', key @ .., b'"'] => (key, false),
+        key => (key, true),
+    };
+    !key.iter().any(|it| *it == b'"' || bare && matches!(it, b'[' | b']'))
 }
 
 /// Splits at dots outside of `[...]`; a key may be quoted.

@@ -62,9 +62,10 @@ pub fn is_withheld(field: &Field) -> bool {
 /// What everybody may read of an event's text: the first line alone where others quote what is
 /// withheld.
 pub fn open_part(text: &str) -> &str {
-    match text.contains("extraConfig") || text.contains("vAppConfig") {
-        true => text.trim().lines().next().unwrap_or_default().trim_end(),
-        false => text.trim(),
+    let text = text.trim();
+    match ["extraConfig", "vAppConfig"].iter().find(|it| text.contains(**it)) {
+        Some(_) => text.split_once('\n').map_or(text, |it| it.0).trim_end(),
+        None => text,
     }
 }
 

@@ -23,7 +23,9 @@ pub fn managed(name: &str) -> Result<Type> {
         let error = Error::usage(format!("`{}` is no type of managed objects", quoted(name)));
         match nearest(name, all()) {
             Some(near) => error.hint(format!("Did you mean `{near}`?")),
-            None => error.hint("search_api finds types by words; names such as VirtualMachine"),
+            None => {
+                error.hint("search_api finds types by words; an object is VirtualMachine:vm-12")
+            }
         }
     })
 }
@@ -56,16 +58,18 @@ pub fn singleton(it: &Vsphere, call: &Call, kind: Type) -> Result<Ref> {
 
 /// Where the id of an object of this type stands: `HostSystem.configManager.networkSystem`.
 fn holder(kind: Type) -> Option<String> {
-    let all = types().filter(|it| it.kind() == TypeKind::Managed).flat_map(Type::own_fields);
-    all.filter(|it| !it.array).find_map(|it| {
-        let path = format!("{}.{}", it.owner.name(), it.name);
-        let part = || it.ty.fields().find(|part| part.ty == kind);
-        match it.ty == kind {
-            true => Some(path),
-            false if it.ty.kind() == TypeKind::Data => Some(format!("{path}.{}", part()?.name)),
-            false => None,
+    for it in types().filter(|it| it.kind() == TypeKind::Managed).flat_map(Type::own_fields) {
+        let path = || format!("{}.{}", it.owner.name(), it.name);
+        match it.ty.fields().find(|part| part.ty == kind) {
+            _ if it.array => {}
+            _ if it.ty == kind => return Some(path()),
+            Some(part) if it.ty.kind() == TypeKind::Data => {
+                return Some(format!("{}.{}", path(), part.name));
+            }
+            _ => {}
         }
-    })
+    }
+    None
 }
 
 /// Whether some server has one in its service content.
