@@ -150,6 +150,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vim::table::{property_path, walk};
     use crate::vim::value::Ref;
 
     fn written(value: &Value, all: bool) -> (String, Vec<&'static str>) {
@@ -195,6 +196,23 @@ mod tests {
         let (text, _) = written(&event, false);
         assert!(text.contains("\"Reconfigured web.\"") && !text.contains("hunter2"), "{text}");
         assert_eq!(open_part("a\nmemoryMB: 1 -> 2 "), "a\nmemoryMB: 1 -> 2");
+    }
+
+    /// What a server might read otherwise than the check of it would lead around the check.
+    #[test]
+    fn a_path_has_one_reading_and_all_its_fields_are_looked_at() {
+        let vm = Type::find("VirtualMachine").unwrap();
+        for odd in ["device[4000]key", "device[\"].key[\"]x", "device[4\"].key[\"]", "device[4][5]"]
+        {
+            let path = format!("config.hardware.{odd}");
+            let said = property_path(vm, &path).unwrap_err().to_string();
+            assert!(said.contains("not closed"), "{said}");
+        }
+        assert!(property_path(vm, "config.extraConfig[\"a].b[0]\"].value").is_ok());
+        let mut owners = Vec::new();
+        let seen = &mut |field: &Field| owners.push(field.owner.name());
+        walk(vm, "config.hardware.device[1].backing.fileName", seen).unwrap();
+        assert!(owners.contains(&"VirtualDeviceFileBackingInfo"), "{owners:?}");
     }
 
     #[test]
