@@ -13,6 +13,7 @@ use crate::text::nearest::nearest;
 use crate::text::{glob, order, time};
 use crate::vim::table;
 use crate::vim::table::Type;
+use crate::vim::to_json::open_part;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::live::Live;
 use crate::vsphere::props::Select;
@@ -270,7 +271,7 @@ fn event(it: &Object) -> Event {
         user: text("userName"),
         machine: name("vm.name"),
         host: name("host.name"),
-        message: message.trim().to_owned(),
+        message: open_part(&message).to_owned(),
         id: it.int("key").unwrap_or(0),
     }
 }
