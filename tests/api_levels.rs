@@ -2,6 +2,7 @@
 //!
 //! The server is the simulated vCenter of the program itself.
 
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
 use std::sync::Arc;

@@ -20,7 +20,7 @@ mod expiry;
 mod faults;
 #[cfg(test)]
 mod gates;
-#[cfg(test)]
+#[cfg(all(test, feature = "demo"))]
 mod guest;
 #[cfg(test)]
 mod lists;
@@ -39,7 +39,7 @@ mod server;
 mod session;
 #[cfg(test)]
 mod tasks;
-#[cfg(test)]
+#[cfg(all(test, feature = "demo"))]
 mod vcenter;
 #[cfg(test)]
 mod versions;
