@@ -20,7 +20,8 @@ mod expiry;
 mod faults;
 #[cfg(test)]
 mod gates;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod guest;
 #[cfg(test)]
 mod lists;
@@ -39,7 +40,8 @@ mod server;
 mod session;
 #[cfg(test)]
 mod tasks;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod vcenter;
 #[cfg(test)]
 mod versions;
