@@ -120,6 +120,12 @@ impl Error {
         self.advised(next.into())
     }
 
+    /// The same where what a lower layer advised would mislead.
+    pub fn hint_instead(mut self, next: impl Into<String>) -> Error {
+        self.0.hint = None;
+        self.advised(next.into())
+    }
+
     fn advised(mut self, next: String) -> Error {
         self.0.hint.get_or_insert_with(|| bounded(next));
         self

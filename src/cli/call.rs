@@ -1,5 +1,6 @@
 //! `jumpvisor call`: one tool, from a shell.
 
+use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
@@ -99,8 +100,14 @@ fn answer(shown: Shown, as_json: bool) -> String {
                 None => table,
             }
         }
+        _ if std::io::stdout().is_terminal() => harmless(&shown.text),
         _ => shown.text,
     }
+}
+
+/// Text as a terminal may have it: what a guest says is not to move the cursor, or worse.
+fn harmless(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 /// `key=value` words as arguments; a list is split at its commas.
@@ -125,4 +132,14 @@ pub fn arguments(tool: &str, words: &[String]) -> Result<Object> {
         }
     }
     Ok(given)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_not_steered() {
+        assert_eq!(harmless("a\tb\r\n\u{1b}[31m\u{9b}m\rä"), "a\tb\n[31mmä");
+    }
 }

@@ -11,6 +11,7 @@ use std::io;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
@@ -140,18 +141,21 @@ impl Files {
             }
             None => root,
         };
-        let there = rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW);
-        match there {
+        let mut mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        match rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) if !rustix::fs::FileType::from_raw_mode(about.st_mode).is_file() => {
                 return Err(Error::usage(format!("`{path}` is there and no plain file")));
             }
             Ok(_) if !overwrite => return Err(exists(path)),
-            _ => {}
+            // What only the owner could read stays so.
+            Ok(about) => mode &= Mode::from_raw_mode(about.st_mode),
+            Err(_) => {}
         }
-        let part = PathBuf::from(format!(".{}.{}.part", name.display(), std::process::id()));
+        // In a container every process has the same number, and one that was killed left its part.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let part = PathBuf::from(format!(".{}.{now}.part", name.display()));
         let flags =
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
         let file = rustix::fs::openat(&folder, &part, flags, mode)
             .map_err(|error| unreadable(path, &error.into()))?;
         let (file, shown) = (File::from(file), path.to_owned());
@@ -227,6 +231,9 @@ fn unreadable(path: &str, error: &io::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn folder(name: &str) -> PathBuf {
@@ -274,8 +281,10 @@ mod tests {
         target.commit().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"whole");
         assert_eq!(files.create(&path, false).err().unwrap().kind(), Kind::Conflict);
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         files.create(&path, true).unwrap().commit().unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         // Another was faster: nothing is lost.
         let late = files.create(&format!("{path}2"), false).unwrap();
         std::fs::write(format!("{path}2"), "theirs").unwrap();

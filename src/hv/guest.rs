@@ -142,6 +142,8 @@ pub struct Outgoing {
     pub overwrite: bool,
     /// Mode bits; `None` for what the guest gives by itself.
     pub permissions: Option<i64>,
+    /// Numeric ids of user and group; `None` for those who write it.
+    pub owner: (Option<i64>, Option<i64>),
 }
 
 /// Inside the guest system: programs, processes and files, through its agent on one server.

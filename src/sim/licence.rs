@@ -12,6 +12,8 @@ use crate::vim::value::{Object, Value};
 
 /// The key that stands for the evaluation.
 const EVALUATION: &str = "00000-00000-00000-00000-00000";
+/// A key of the free licence.
+const FREE: &str = "H0000-00000-00000-00000-00000";
 /// Hours of the evaluation that are left.
 const LEFT: i64 = 42 * 24;
 /// Feature of a licence, its name, and whether the free one has it.
@@ -52,6 +54,7 @@ fn info(key: &str, edition: &str, name: &str) -> Object {
 fn of_key(key: &str) -> Object {
     match key {
         EVALUATION => info(key, "eval", "Evaluation Mode"),
+        FREE => info(key, "esxBasic", "VMware vSphere 8 Hypervisor"),
         _ => info(
             key,
             "esx.enterprisePlus.cpuPackageCoreLimited",
@@ -62,8 +65,7 @@ fn of_key(key: &str) -> Object {
 
 fn licences(world: &World, id: &str) -> Option<Value> {
     if world.free_licence {
-        let free = info("H0000-00000-00000-00000-00000", "esxBasic", "VMware vSphere 8 Hypervisor");
-        return Some(Value::List(vec![free.into()]));
+        return Some(Value::List(vec![of_key(FREE).into()]));
     }
     let kept = stored(world, id, "licenses").filter(|it| !it.items().is_empty());
     Some(kept.unwrap_or_else(|| Value::List(vec![of_key(EVALUATION).into()])))
@@ -122,10 +124,10 @@ fn key_of<'a>(call: &'a Call) -> Result<&'a str> {
     }
 }
 
-/// Puts a key in the place of all others, which ends the free licence.
+/// Puts a key in the place of all others, which ends the free licence or begins it.
 fn update(world: &mut World, call: &Call) -> Result<Value> {
     let added = of_key(key_of(call)?);
-    world.free_licence = false;
+    world.free_licence = key_of(call)? == FREE;
     let props = world.plain_mut(&call.this.id).ok_or_else(|| Fault::gone(call.this))?;
     props.set("licenses", [&added]);
     Ok(added.into())

@@ -308,15 +308,21 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
             },
             _ => wrong("a JSON object".into(), &value),
         },
-        (Kind::Texts, Value::String(one)) => Ok(json::texts(&[one])),
-        (Kind::Texts, Value::Array(items)) => {
-            match items.iter().find(|item| !matches!(item, Value::String(_))) {
-                None => Ok(Value::Array(items)),
-                Some(odd) => wrong("a list of texts".into(), odd),
-            }
-        }
+        // Some models send the list as text.
+        (Kind::Texts, Value::String(one)) => match json::parse(&one) {
+            Ok(Value::Array(items)) if items.iter().all(is_text) => Ok(Value::Array(items)),
+            _ => Ok(json::texts(&[one])),
+        },
+        (Kind::Texts, Value::Array(items)) => match items.iter().find(|item| !is_text(item)) {
+            None => Ok(Value::Array(items)),
+            Some(odd) => wrong("a list of texts".into(), odd),
+        },
         (Kind::Texts, value) => wrong("a list of texts".into(), &value),
     }
+}
+
+fn is_text(value: &Value) -> bool {
+    matches!(value, Value::String(_))
 }
 
 /// Bytes of a text, or of all texts of a list.
@@ -370,6 +376,9 @@ mod tests {
         let args = check(r#"{"name":"web","names":"db*","on":"true","mode":null}"#).unwrap();
         assert_eq!((args.text(NAME).unwrap(), args.int(CPU).unwrap()), ("web", 2));
         assert_eq!((args.texts(NAMES), args.flag(ON)), (vec!["db*".to_owned()], true));
+        let names = |text: &str| check(text).unwrap().texts(NAMES);
+        assert_eq!(names(r#"{"name":"web","names":"[\"a\",\"b*\"]"}"#), ["a", "b*"]);
+        assert_eq!(names(r#"{"name":"web","names":"[ab]*"}"#), ["[ab]*"]);
         assert_eq!(args.opt_text(MODE), None);
         assert_eq!(check(r#"{"name":"a","cpu":"16"}"#).unwrap().int(CPU).unwrap(), 16);
     }

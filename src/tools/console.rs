@@ -13,7 +13,7 @@ use crate::text::words::counted;
 use crate::tools::args;
 use crate::tools::args::{Arg, Args, Default};
 use crate::tools::ctx::Ctx;
-use crate::tools::keyboard::{LAYOUTS, layout};
+use crate::tools::keyboard::{DELETE, LAYOUTS, layout};
 use crate::tools::plan;
 use crate::tools::plan::{Deed, Plan};
 use crate::tools::reply::{Picture, Record, Reply};
@@ -157,7 +157,11 @@ fn plan_keys<'a>(ctx: &Ctx<'a>, args: &Args) -> Result<Plan<Deed<'a>>> {
     let pause = args.opt_int(DELAY).and_then(|it| u64::try_from(it).ok());
     let typing = Typing { strokes, pause: pause.map(Duration::from_millis), told };
     let name = args.text(VM)?;
-    Ok(plan::prepared(name, console.keys(&ctx.call, name, typing)?))
+    let resets = typing.strokes.iter().any(|it| it.control && it.alt && it.usage == DELETE);
+    let loss = "what the guest has not saved: many restart on ctrl-alt-del";
+    let losses = resets.then(|| loss.to_owned());
+    let prepared = console.keys(&ctx.call, name, typing)?;
+    Ok(plan::prepared(name, prepared.losing(losses.into_iter().collect())))
 }
 
 fn wait(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {

@@ -155,9 +155,11 @@ fn plan_run(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<(Inside, Program)>> {
     };
     let at = enter(ctx, args)?;
     ctx.guest()?.check(&at, &program).map_err(of(&at))?;
-    let mut line = quoted(&program.command);
+    // Two lines are not to look like one.
+    let shown_line = |text: &str| quoted(&text.trim().replace('\n', " ⏎ "));
+    let mut line = shown_line(&program.command);
     if let Some(arguments) = &program.arguments {
-        line = format!("{line} {}", quoted(arguments));
+        line = format!("{line} {}", shown_line(arguments));
     }
     let shell = if at.windows { "cmd.exe" } else { "/bin/sh" };
     let mut steps = vec![format!("`{}` runs in {} by {shell}: {line}", at.login.user, shown(&at))];

@@ -1,7 +1,8 @@
 //! What files inside the guest system hold: read and write, or from and to files of this machine.
 //!
 //! It must not know how a file gets in or out. Surprising: an existing file keeps its permissions
-//! when it is written anew and none are given, because a default of 0644 would open a secret.
+//! and its owner when it is written anew and none are given, because a default of 0644 would open a
+//! secret.
 
 use std::io::Write;
 
@@ -231,6 +232,7 @@ fn plan_write(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Writing>> {
     let name = shown(&at);
     let mut losses = Vec::new();
     let mut permissions = given.or((!at.windows).then_some(0o644));
+    let mut owner = (None, None);
     let (what, seen) = match look(ctx, &at, path)? {
         Found::Nothing => ("is made", "new".to_owned()),
         Found::Directory(_) => {
@@ -248,13 +250,17 @@ fn plan_write(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Writing>> {
         }
         Found::One(old) => {
             permissions = given.or(old.permissions).or(permissions);
+            // Else it becomes the writer's, and only root may say whose it is.
+            if at.login.user == "root" {
+                owner = (old.owner, old.group);
+            }
             losses.push(format!("the {} bytes that `{path}` has now", old.size));
             ("is overwritten", format!("{} {}", old.size, old.modified.unwrap_or_default()))
         }
     };
     let step = format!("`{path}` in {name} {what} with {from}, {size} bytes");
     let seen = format!("{} {seen}", at.machine.id);
-    let file = Outgoing { size, body, overwrite, permissions };
+    let file = Outgoing { size, body, overwrite, permissions, owner };
     let data = Writing { path: path.to_owned(), at, file };
     Ok(Plan::new(vec![step], seen, data).losing(losses))
 }

@@ -139,15 +139,11 @@ fn plan_delete(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Deleting>> {
     let at = enter(ctx, args)?;
     let path = path(&at, args)?.to_owned();
     let recursive = args.flag(RECURSIVE);
-    let bare = path.trim_matches(['/', '\\', '.']);
-    if bare.is_empty() || (at.windows && bare.ends_with(':')) {
-        return Err(Error::usage(format!("`{path}` is the whole disk of the guest"))
-            .hint("Name what is to be deleted in it"));
-    }
+    let path = deletable(&at, &path)?.to_owned();
     let name = shown(&at);
     let found = match look(ctx, &at, &path)? {
         // Listing follows links; what is behind one must never go with it.
-        found @ Found::Directory(_) => link(ctx, &at, &path).map_or(found, Found::One),
+        found @ Found::Directory(_) => link(ctx, &at, &path)?.map_or(found, Found::One),
         found => found,
     };
     let (what, directory) =
@@ -177,13 +173,40 @@ fn plan_delete(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Deleting>> {
     Ok(Plan::new(vec![step], seen, data).losing(vec![what]))
 }
 
+fn separators(at: &Inside) -> &'static [char] {
+    if at.windows { &['\\', '/'] } else { &['/'] }
+}
+
+/// The path as it is looked at and deleted: a separator at its end would lead through a link, and
+/// what goes up again may end anywhere, also at the root.
+fn deletable<'a>(at: &Inside, path: &'a str) -> Result<&'a str> {
+    let whole = path.trim_end_matches(separators(at));
+    let parts: Vec<&str> = whole.split(separators(at)).collect();
+    // Windows drops dots and spaces at the end of a name.
+    let turns = parts.iter().any(|it| match at.windows {
+        true => !it.is_empty() && it.trim_end_matches(['.', ' ']).is_empty(),
+        false => matches!(*it, "." | ".."),
+    });
+    if turns {
+        return Err(Error::usage(format!("`{path}` has a part of dots"))
+            .hint("Write the path as it is from the root, without `.` and `..`"));
+    }
+    // A share is a disk too: `\\server\share` has four parts.
+    let share = whole.starts_with(r"\\") && parts.len() < 5;
+    if whole.is_empty() || (at.windows && (whole.ends_with(':') || share)) {
+        return Err(Error::usage(format!("`{path}` is the whole disk of the guest"))
+            .hint("Name what is to be deleted in it"));
+    }
+    Ok(whole)
+}
+
 /// The link that a path is, seen from the directory that holds it.
-fn link(ctx: &Ctx<'_>, at: &Inside, path: &str) -> Option<GuestFile> {
-    let separators: &[char] = if at.windows { &['\\', '/'] } else { &['/'] };
-    let (folder, name) = path.split_at(path.rfind(separators)? + 1);
+fn link(ctx: &Ctx<'_>, at: &Inside, path: &str) -> Result<Option<GuestFile>> {
+    let cut = path.rfind(separators(at)).map_or(0, |it| it + 1);
+    let (folder, name) = path.split_at(cut);
     let exact = glob::literal(name);
-    let listed = ctx.guest().ok()?.list(&ctx.call, at, folder, Some(&exact), (0, 10)).ok()?;
-    listed.files.into_iter().find(|it| it.name == name && it.kind == FileKind::Link)
+    let listed = ctx.guest()?.list(&ctx.call, at, folder, Some(&exact), (0, 10)).map_err(of(at))?;
+    Ok(listed.files.into_iter().find(|it| it.name == name && it.kind == FileKind::Link))
 }
 
 fn entries(count: usize) -> String {

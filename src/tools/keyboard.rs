@@ -7,6 +7,7 @@
 use crate::error::{Error, Result};
 use crate::hv::console::Stroke;
 use crate::text::nearest::nearest;
+use crate::text::words::counted;
 
 /// Where characters are printed on the keys, by the tables below; a blank is a key without one.
 pub struct Layout {
@@ -47,13 +48,16 @@ static TABLES: &[Layout] = &[
 /// The positions of a row: letters, digits, and from here on the other keys.
 const OTHERS: [u8; 12] = [0x2d, 0x2e, 0x2f, 0x30, 0x31, 0x33, 0x34, 0x35, 0x36, 0x37, 0x38, 0x64];
 
+/// With Control and Alt it restarts many a guest.
+pub const DELETE: u8 = 0x4c;
+
 /// Keys by name, without blanks, hyphens and underscores.
 #[rustfmt::skip]
 static KEYS: &[(&str, u8)] = &[
     ("enter", 0x28), ("return", 0x28), ("esc", 0x29), ("escape", 0x29), ("backspace", 0x2a),
     ("tab", 0x2b), ("space", 0x2c), ("capslock", 0x39), ("printscreen", 0x46), ("sysrq", 0x46),
     ("scrolllock", 0x47), ("pause", 0x48), ("break", 0x48), ("insert", 0x49), ("ins", 0x49),
-    ("home", 0x4a), ("pageup", 0x4b), ("pgup", 0x4b), ("delete", 0x4c), ("del", 0x4c),
+    ("home", 0x4a), ("pageup", 0x4b), ("pgup", 0x4b), ("delete", DELETE), ("del", DELETE),
     ("end", 0x4d), ("pagedown", 0x4e), ("pgdn", 0x4e), ("right", 0x4f), ("left", 0x50),
     ("down", 0x51), ("up", 0x52), ("numlock", 0x53), ("menu", 0x65), ("minus", 0x2d),
     ("f1", 0x3a), ("f2", 0x3b), ("f3", 0x3c), ("f4", 0x3d), ("f5", 0x3e), ("f6", 0x3f),
@@ -194,8 +198,11 @@ fn unknown(word: &str, at: usize) -> Error {
     match nearest(&plain(word), names) {
         Some(near) => Error::usage(format!("no key is called `{}`", crate::error::quoted(word)))
             .hint(format!("Did you mean `{near}`? {hint}")),
-        None => Error::usage(format!("keys[{at}] ({} characters) is no key", word.chars().count()))
-            .hint(hint),
+        None => Error::usage(format!(
+            "keys[{at}] ({}) is no key",
+            counted(word.chars().count(), "character")
+        ))
+        .hint(hint),
     }
 }
 

@@ -142,14 +142,19 @@ fn below(ty: Type) -> impl Iterator<Item = Type> {
 
 fn member(field: &Field, given: &Json) -> Read<Value> {
     match given {
-        Json::Array(items) if field.array => {
-            let read = |(at, item)| element(field.ty, item).map_err(|wrong| wrong.in_item(at));
-            Ok(Value::List(items.iter().enumerate().map(read).collect::<Read<_>>()?))
-        }
+        Json::Array(items) if field.array => list(items, &|item| element(field.ty, item)),
         // One where a list may stand is a list of it.
         single if field.array => Ok(Value::List(vec![element(field.ty, single)?])),
         single => element(field.ty, single),
     }
+}
+
+fn list(items: &json::Array, read: &dyn Fn(&Json) -> Read<Value>) -> Read<Value> {
+    let mut all = Vec::new();
+    for (at, item) in items.iter().enumerate() {
+        all.push(read(item).map_err(|wrong| wrong.in_item(at))?);
+    }
+    Ok(Value::List(all))
 }
 
 fn element(ty: Type, given: &Json) -> Read<Value> {
@@ -218,8 +223,13 @@ fn reference(declared: Type, given: &Json) -> Read<Value> {
         _ => {
             let name = declared.name();
             let said = format!("a reference to a {name} is wanted, not {}", shown(given));
+            // What stands for many types names none that the reference could have.
+            let own = match name {
+                "ManagedObject" | "ManagedEntity" => "VirtualMachine",
+                name => name,
+            };
             Err(Wrong::new(said)
-                .hint(format!("Write {{\"type\":\"{name}\",\"value\":\"ID\"}} or \"{name}:ID\"")))
+                .hint(format!("Write {{\"type\":\"{own}\",\"value\":\"ID\"}} or \"{own}:ID\"")))
         }
     }
 }
@@ -289,10 +299,7 @@ fn any(given: &Json) -> Read<Value> {
         Json::Bool(flag) => Ok(Value::Bool(*flag)),
         Json::Number(number) => Ok(fraction(number)),
         Json::String(text) => Ok(Value::Text(text.clone())),
-        Json::Array(items) => {
-            let read = |(at, item)| any(item).map_err(|wrong| wrong.in_item(at));
-            Ok(Value::List(items.iter().enumerate().map(read).collect::<Read<_>>()?))
-        }
+        Json::Array(items) => list(items, &any),
         Json::Object(members) => match (json::get_text(members, TYPE_NAME), members.get(VALUE)) {
             (Some("ManagedObjectReference"), _) => managed(given),
             (Some(name), Some(value)) => boxed(name, value),
@@ -321,8 +328,7 @@ fn boxed(name: &str, value: &Json) -> Read<Value> {
     match (Type::find(name), array_item(name), value) {
         (Some(ty), _, _) => typed(ty, element(ty, value)?),
         (None, Some(item), Json::Array(items)) => {
-            let read = |(at, it)| element(item, it).map_err(|wrong| wrong.in_item(at));
-            typed(item, Value::List(items.iter().enumerate().map(read).collect::<Read<_>>()?))
+            typed(item, list(items, &|it| element(item, it))?)
         }
         (None, Some(_), _) => Err(Wrong::new(format!("{VALUE} of {name} is a list"))),
         (None, None, _) => Err(Wrong::new(format!("`{}` is no type of the API", quoted(name)))),

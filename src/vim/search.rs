@@ -8,6 +8,10 @@ use crate::vim::table::{Field, Method, Type, TypeKind, methods, types};
 /// Words of one query; more than a person would ask for.
 const MOST_WORDS: usize = 8;
 
+/// What people say and names do not.
+const FILLERS: &[&str] =
+    &["a", "an", "all", "for", "from", "get", "in", "list", "of", "show", "the", "to"];
+
 /// Something of the API that has a name.
 #[derive(Clone, Copy, Debug)]
 pub enum Found {
@@ -51,16 +55,41 @@ impl Found {
     }
 }
 
-/// Everything that has all words of the query in its name, best first; none for no words.
+/// Everything that has all words of the query in its name, best first; where nothing has, what has
+/// most of them. None for no words.
 pub fn find(query: &str) -> Vec<Found> {
-    let words = words_of(query);
-    if words.is_empty() || words.len() > MOST_WORDS {
-        return Vec::new();
+    let mut words = words_of(query);
+    for missing in 0..=MOST_WORDS {
+        if words.is_empty() || words.len() > MOST_WORDS || missing > words.len().div_ceil(2) {
+            break;
+        }
+        // First as it was asked, then without what people say and names do not.
+        let found = with_words(&words, missing.saturating_sub(1));
+        if !found.is_empty() {
+            return found;
+        }
+        if missing == 0 {
+            words.retain(|it| !FILLERS.contains(&it.as_str()));
+            words.iter_mut().for_each(simplify);
+        }
     }
+    Vec::new()
+}
+
+/// `vms` is what names call virtual machines, and `groups` are in names as `group`.
+fn simplify(word: &mut String) {
+    match word.as_str() {
+        "vm" | "vms" => "virtualmachine".clone_into(word),
+        many if many.len() > 3 && many.ends_with('s') => drop(word.pop()),
+        _ => {}
+    }
+}
+
+fn with_words(words: &[String], missing: usize) -> Vec<Found> {
     let mut hits: Vec<(usize, usize, Found)> = Vec::new();
     let mut try_one = |found: Found| {
         let (owner, own) = found.names();
-        if let Some(rank) = rank(&words, owner, own) {
+        if let Some(rank) = rank(words, missing, owner, own) {
             let behind = found.order();
             hits.push((rank + behind.saturating_sub(2) * 3, behind, found));
         }
@@ -100,12 +129,12 @@ fn words_of(text: &str) -> Vec<String> {
     all
 }
 
-/// How badly the words fit, 0 for the very name; `None` where one is missing.
-fn rank(words: &[String], owner: &str, own: &str) -> Option<usize> {
+/// How badly the words fit, 0 for the very name; `None` where more of them are missing than may.
+fn rank(words: &[String], mut may_miss: usize, owner: &str, own: &str) -> Option<usize> {
     let (owner_low, low) = (owner.to_ascii_lowercase(), own.to_ascii_lowercase());
     let missing =
         |word: &&String| !low.contains(word.as_str()) && !owner_low.contains(word.as_str());
-    if words.iter().any(|it| missing(&it)) {
+    if words.iter().filter(missing).count() > may_miss {
         return None;
     }
     let (parts, owner_parts) = (words_of(own), words_of(owner));
@@ -128,6 +157,10 @@ fn rank(words: &[String], owner: &str, own: &str) -> Option<usize> {
         sum += match (fit(word, &low, &parts), fit(word, &owner_low, &owner_parts)) {
             (Some(worse), _) => 1 + worse * 2,
             (None, Some(worse)) => 2 + worse * 2,
+            (None, None) if may_miss > 0 => {
+                may_miss -= 1;
+                0
+            }
             (None, None) => return None,
         };
     }
@@ -166,7 +199,22 @@ mod tests {
             first("VirtualMachine.guestHeartbeatStatus"),
             "VirtualMachine.guestHeartbeatStatus"
         );
-        assert!(find("disk").len() > 100 && find("disk nonsense").is_empty());
+        assert!(find("disk").len() > 100 && find("nonsense").is_empty());
         assert!(find("").is_empty() && find(&"a ".repeat(50)).is_empty());
+    }
+
+    #[test]
+    fn where_no_name_has_all_words_those_with_most_are_told() {
+        for (query, name) in [
+            ("list port groups", "PortGroup"),
+            ("performance counters", "PerformanceManager.QueryPerfCounter"),
+            ("change extra config of a virtual machine", "VirtualMachineConfigSpec.extraConfig"),
+            ("vm power states", "VirtualMachinePowerState"),
+        ] {
+            let found = find(query);
+            let near = found.iter().take(4).any(|it| it.name().contains(name));
+            assert!(near, "{query}: {:?}", &found[..found.len().min(6)]);
+        }
+        assert!(find("nonsense rubbish").is_empty() && find("of the").is_empty());
     }
 }

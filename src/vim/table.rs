@@ -368,14 +368,18 @@ pub fn walk(
             return Err(wrong(format!("`{part}`: a {} has no parts", ty.name())));
         }
         let (word, key) = part.split_once('[').map_or((part, false), |(word, _)| (word, true));
-        let Some(field) = field_or_subclass(ty, word) else {
+        let fields = fields_of(ty, word);
+        let Some(field) = fields.first() else {
             let error = wrong(format!("{} has no property `{word}`", ty.name()));
             return Err(match nearest(word, ty.fields().map(|it| it.name)) {
                 Some(near) => error.hint(format!("Did you mean `{near}`?")),
                 None => error,
             });
         };
-        seen(&field);
+        fields.iter().for_each(&mut *seen);
+        if key && !is_one_key(&part[word.len()..]) {
+            return Err(wrong(format!("`{part}`: a key is not closed")));
+        }
         if key && !field.array {
             return Err(wrong(format!("`{word}` is not a list")));
         }
@@ -385,12 +389,26 @@ pub fn walk(
     Ok((ty, array, since))
 }
 
-fn field_or_subclass(ty: Type, wanted: &str) -> Option<Field> {
+/// The field of this name, or those of all subclasses that have one of their own.
+fn fields_of(ty: Type, wanted: &str) -> Vec<Field> {
     let below = || types().filter(|it| it.kind() == TypeKind::Data && it.is_a(ty));
-    ty.field(wanted).or_else(|| match ty.kind() {
-        TypeKind::Data => below().find_map(|it| it.own_fields().find(|f| f.name == wanted)),
-        _ => None,
-    })
+    match ty.field(wanted) {
+        Some(own) => vec![own],
+        None if ty.kind() == TypeKind::Data => {
+            below().filter_map(|it| it.own_fields().find(|f| f.name == wanted)).collect()
+        }
+        None => Vec::new(),
+    }
+}
+
+/// Whether this is `[KEY]` or `["KEY"]` and nothing else, so that nobody reads it otherwise.
+fn is_one_key(text: &str) -> bool {
+    let [b'[', key @ .., b']'] = text.as_bytes() else { return false };
+    let (key, bare) = match key {
+        [b'"', key @ .., b'"'] => (key, false),
+        key => (key, true),
+    };
+    !key.iter().any(|it| *it == b'"' || bare && matches!(it, b'[' | b']'))
 }
 
 /// Splits at dots outside of `[...]`; a key may be quoted.

@@ -13,24 +13,60 @@ use crate::vim::table::{Field, Type, TypeKind};
 use crate::vim::value::{Object, Value};
 
 /// Fields that show what is behind a machine's or a server's door, whoever declares them.
-static WITHHELD: &[&str] =
-    &["configChanges", "extraConfig", "licenseKey", "licenseKeys", "sessionId"];
+static WITHHELD: &[&str] = &[
+    "configChanges",
+    "extraConfig",
+    "keyData",
+    "licenseKey",
+    "licenseKeys",
+    "scriptText",
+    "sessionId",
+];
 
 /// The same of one type only.
 static WITHHELD_OF: &[(&str, &str)] = &[
-    ("HttpNfcLease", "info"),
+    ("CustomizationSysprepText", "value"),
+    // What `OptionManager.setting` shows of a host.
+    ("HostConfigInfo", "option"),
+    ("HostConfigSpec", "option"),
+    ("HostGatewaySpec", "hostAuthParams"),
+    // Users of SNMP v3 with the hashes of their passwords.
+    ("HostSnmpConfigSpec", "option"),
+    // Whole specifications, as of clones with their customization.
+    ("MethodActionArgument", "value"),
     ("OptionManager", "setting"),
+    // Of host profiles; passwords and community names among them.
+    ("PolicyOption", "parameter"),
+    ("ProfileDeferredPolicyOptionParameter", "parameter"),
+    // A task that only an admin may start can end with what only he may see.
+    ("TaskInfo", "result"),
     ("VAppPropertyInfo", "defaultValue"),
     ("VAppPropertyInfo", "value"),
 ];
+
+/// The text of an event, which can quote what was changed in a configuration, with the values.
+pub const MESSAGE: &str = "fullFormattedMessage";
+
+/// Objects that let one in, wherever they stand.
+static KEYS_TO_DOORS: &[&str] = &["HttpNfcLeaseInfo", "UserSession"];
 
 /// Whether only an admin may see this field.
 pub fn is_withheld(field: &Field) -> bool {
     let open = ["boolean", "byte", "int", "long", "short", "dateTime"];
     WITHHELD.contains(&field.name)
-        || field.ty.is_named("UserSession")
+        || KEYS_TO_DOORS.contains(&field.ty.name())
         || WITHHELD_OF.contains(&(field.owner.name(), field.name))
         || (names_secret(field.name) && !open.contains(&field.ty.name()))
+}
+
+/// What everybody may read of an event's text: the first line alone where others quote what is
+/// withheld.
+pub fn open_part(text: &str) -> &str {
+    let text = text.trim();
+    match ["extraConfig", "vAppConfig"].iter().find(|it| text.contains(**it)) {
+        Some(_) => text.split_once('\n').map_or(text, |it| it.0).trim_end(),
+        None => text,
+    }
 }
 
 /// Turns values into JSON, and remembers what it left out.
@@ -90,7 +126,11 @@ impl Writer {
                 self.leave_out(name);
                 continue;
             }
-            members.insert(name.to_owned(), self.any(value));
+            let value = match value.as_text() {
+                Some(text) if !self.all && name == MESSAGE => json::text(open_part(text)),
+                _ => self.any(value),
+            };
+            members.insert(name.to_owned(), value);
         }
         let unknown = object.unknown().count();
         if unknown > 0 {
@@ -110,6 +150,7 @@ impl Writer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vim::table::{property_path, walk};
     use crate::vim::value::Ref;
 
     fn written(value: &Value, all: bool) -> (String, Vec<&'static str>) {
@@ -148,6 +189,33 @@ mod tests {
     }
 
     #[test]
+    fn what_an_event_says_of_withheld_values_is_cut() {
+        let said = "Reconfigured web.  \n \nAdded: config.extraConfig(\"x\"): hunter2";
+        let event = Value::from(Object::new("VmReconfiguredEvent").with(MESSAGE, said));
+        assert!(written(&event, true).0.contains("hunter2"));
+        let (text, _) = written(&event, false);
+        assert!(text.contains("\"Reconfigured web.\"") && !text.contains("hunter2"), "{text}");
+        assert_eq!(open_part("a\nmemoryMB: 1 -> 2 "), "a\nmemoryMB: 1 -> 2");
+    }
+
+    /// What a server might read otherwise than the check of it would lead around the check.
+    #[test]
+    fn a_path_has_one_reading_and_all_its_fields_are_looked_at() {
+        let vm = Type::find("VirtualMachine").unwrap();
+        for odd in ["device[4000]key", "device[\"].key[\"]x", "device[4\"].key[\"]", "device[4][5]"]
+        {
+            let path = format!("config.hardware.{odd}");
+            let said = property_path(vm, &path).unwrap_err().to_string();
+            assert!(said.contains("not closed"), "{said}");
+        }
+        assert!(property_path(vm, "config.extraConfig[\"a].b[0]\"].value").is_ok());
+        let mut owners = Vec::new();
+        let seen = &mut |field: &Field| owners.push(field.owner.name());
+        walk(vm, "config.hardware.device[1].backing.fileName", seen).unwrap();
+        assert!(owners.contains(&"VirtualDeviceFileBackingInfo"), "{owners:?}");
+    }
+
+    #[test]
     fn secrets_go_by_their_names_and_numbers_of_them_do_not() {
         let withheld =
             |owner: &str, name: &str| is_withheld(&Type::find(owner).unwrap().field(name).unwrap());
@@ -158,6 +226,14 @@ mod tests {
             ("HostInternetScsiHbaAuthenticationProperties", "chapSecret"),
             ("LicenseManagerLicenseInfo", "licenseKey"),
             ("OptionManager", "setting"),
+            ("HostConfigInfo", "option"),
+            ("HostSnmpConfigSpec", "readOnlyCommunities"),
+            ("HostSnmpConfigSpec", "option"),
+            ("PolicyOption", "parameter"),
+            ("TaskInfo", "result"),
+            ("CryptoKeyPlain", "keyData"),
+            ("CustomizationLinuxPrep", "scriptText"),
+            ("HttpNfcLease", "info"),
             ("CustomizationSysprep", "guiUnattended"),
         ] {
             let expected = name != "guiUnattended";

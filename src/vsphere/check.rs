@@ -99,18 +99,20 @@ fn licence(it: &Vsphere, call: &Call, live: &Live) -> Check {
     }
 }
 
-/// What to say when the host's licence makes its API read-only. By `editionKey` `esxBasic`;
-/// unverified: newer free editions.
+/// Whether this is the licence that makes the API read-only. Unverified: newer free editions.
+pub fn is_free(licence: &Value) -> bool {
+    licence.text("editionKey") == Some("esxBasic")
+        || licence.text("name").is_some_and(|it| it.contains("Hypervisor"))
+}
+
+/// What to say when the host's licence makes its API read-only.
 pub fn free_licence(it: &Vsphere, call: &Call, live: &Live) -> Option<String> {
     if live.is_vcenter() {
         return None;
     }
     let manager = live.manager("licenseManager").ok()?;
     let row = props::one(&it.session, call, &manager, "LicenseManager", &["licenses"]).ok()?;
-    let free = row
-        .items("licenses")
-        .iter()
-        .find(|licence| licence.text("editionKey") == Some("esxBasic"))?;
+    let free = row.items("licenses").iter().find(|it| is_free(it))?;
     let name = free.text("name").unwrap_or("free licence");
     Some(format!(
         "`{name}` makes the API read-only: every change will be refused. Use a paid or evaluation licence for changes"

@@ -202,7 +202,9 @@ fn late(now: &Agent, state: &str) -> Error {
     let error =
         Error::new(Kind::Busy, format!("VMware Tools of `{name}` are still {state}, time is up"));
     match now.standing.as_deref() {
-        Some("not installed") => error.hint("They are not installed in the guest, as far as known"),
+        Some("not installed") => {
+            error.hint("As far as known they are not installed; install open-vm-tools in the guest")
+        }
         _ => error.hint("Wait longer with timeout, or look at the guest with vm_screenshot"),
     }
 }
@@ -250,7 +252,8 @@ fn next(machine: &Machine, running: bool, native: &str, upgrade: Option<bool>) -
 
 /// `12.3.5 (12389)`: ten bits, five bits, five bits.
 fn version(row: &Row) -> Option<String> {
-    let text = row.text("guest.toolsVersion").filter(|it| !matches!(*it, "" | "0"))?;
+    let text =
+        row.text("guest.toolsVersion").filter(|it| !matches!(*it, "" | "0" | "2147483647"))?;
     Some(match text.parse::<u32>() {
         // A guest's own packages may claim the largest number there is.
         Ok(number) if number < 1 << 16 => {

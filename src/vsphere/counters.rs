@@ -186,7 +186,11 @@ fn unknown(all: &[Counter], name: &str) -> Error {
     let shown = crate::error::quoted(name);
     let error = Error::new(Kind::NotFound, format!("this server has no counter `{shown}`"));
     let group = name.split('.').next().unwrap_or_default().to_ascii_lowercase();
-    let near = nearest(name, all.iter().map(|it| it.name.as_str()));
+    // `cpu.usage` lacks how it is rolled up.
+    let names = || all.iter().map(|it| it.name.as_str());
+    let longer = |it: &&str| it.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let whole = names().filter(|_| name.contains('.')).find(longer);
+    let near = whole.or(nearest(name, names()));
     let alike: Vec<&str> = all
         .iter()
         .filter(|it| it.name.split('.').next() == Some(group.as_str()))
@@ -286,6 +290,7 @@ mod tests {
         let all = [counter("cpu.usage.average"), counter("mem.usage.average")];
         let said = |name: &str| chosen(&all, &[name.to_owned()]).err().unwrap().to_string();
         assert!(said("cpu.usage.averge").ends_with("Did you mean `cpu.usage.average`?"));
+        assert!(said("mem.usage").ends_with("Did you mean `mem.usage.average`?"));
         assert!(said("mem.foo").ends_with("Of mem there are: mem.usage.average"));
         assert!(said("load").ends_with("groups are cpu, mem"));
         assert_eq!(chosen(&all, &["CPU.usage.average".to_owned()]).unwrap().0.len(), 1);

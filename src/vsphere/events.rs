@@ -13,6 +13,7 @@ use crate::text::nearest::nearest;
 use crate::text::{glob, order, time};
 use crate::vim::table;
 use crate::vim::table::Type;
+use crate::vim::to_json::open_part;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::live::Live;
 use crate::vsphere::props::Select;
@@ -68,7 +69,9 @@ pub fn recent(it: &Vsphere, call: &Call, wanted: &Wanted<'_>) -> Result<(Vec<Eve
         let begin = time::from_millis(now.saturating_sub(wanted.hours_back * 3_600_000));
         filter.set("time", Object::new("EventFilterSpecByTime").with("beginTime", begin));
     }
-    if let (false, Types::Named(names)) = (wanted.types.is_empty(), &types) {
+    if let Types::Named(names) = &types
+        && !names.is_empty()
+    {
         let names: Vec<Value> = names.iter().map(|it| Value::from(it.as_str())).collect();
         filter.set("eventTypeId", names);
     }
@@ -115,6 +118,10 @@ fn types(wanted: &[String]) -> Result<Types<'_>> {
         return Ok(Types::Patterns(wanted));
     }
     let mut names: Vec<String> = Vec::new();
+    // No filter at all, so that ids with dots are among them.
+    if wanted.iter().any(|it| it == "*") {
+        return Ok(Types::Named(names));
+    }
     for word in wanted {
         let word = word.strip_prefix("vim.event.").unwrap_or(word);
         if word.contains('.') {
@@ -264,7 +271,7 @@ fn event(it: &Object) -> Event {
         user: text("userName"),
         machine: name("vm.name"),
         host: name("host.name"),
-        message: message.trim().to_owned(),
+        message: open_part(&message).to_owned(),
         id: it.int("key").unwrap_or(0),
     }
 }
@@ -289,6 +296,7 @@ mod tests {
         assert_eq!(named(&["vim.event.VmPoweredOnEvent"]).unwrap().unwrap(), both[1..]);
         assert_eq!(named(&["esx.problem.x"]).unwrap().unwrap(), ["esx.problem.x"]);
         assert_eq!(named(&["esx.problem.*", "VmPoweredOnEvent"]).unwrap(), None);
+        assert_eq!(named(&["VmPoweredOn", "*"]).unwrap().unwrap(), [""; 0]);
         let said = |word: &str| named(&[word]).unwrap_err().to_string();
         assert!(said("VmPowerdOnEvent").ends_with("Did you mean `VmPoweredOnEvent`?"));
         assert!(said("VirtualMachine").contains("no type of event is called"));

@@ -117,7 +117,7 @@ static TABLE: &[Row] = &[
     Row(
         "RestrictedVersion",
         Kind::Denied,
-        "This ESXi runs the free licence: its API is read-only. A paid or evaluation licence lifts that",
+        "No right is missing: with the free licence, ESXi's API is read-only. get_host_info tells the licence; a paid or evaluation one lifts that",
     ),
     Row("TaskInProgress", Kind::Busy, "Another task holds it; try again when that is done"),
     Row("Timedout", Kind::Busy, "The server gave up waiting; try again"),

@@ -23,7 +23,9 @@ pub fn managed(name: &str) -> Result<Type> {
         let error = Error::usage(format!("`{}` is no type of managed objects", quoted(name)));
         match nearest(name, all()) {
             Some(near) => error.hint(format!("Did you mean `{near}`?")),
-            None => error.hint("search_api finds types by words; names such as VirtualMachine"),
+            None => {
+                error.hint("search_api finds types by words; an object is VirtualMachine:vm-12")
+            }
         }
     })
 }
@@ -42,11 +44,32 @@ pub fn singleton(it: &Vsphere, call: &Call, kind: Type) -> Result<Ref> {
             true => Error::new(Kind::Unsupported, format!("this server has no {name}"))
                 .hint("It may need vCenter, or a newer version"),
             false => {
-                Error::usage(format!("a server can have more than one {name}: name one by its id"))
-                    .hint(format!("As in {name}:ID; lists and get_object show ids"))
+                let said = format!("a server can have more than one {name}: name one by its id");
+                let entity = Type::find("ManagedEntity").is_some_and(|it| kind.is_a(it));
+                let place = holder(kind).filter(|_| !entity);
+                Error::usage(said).hint(match place {
+                    Some(place) => format!("As in {name}:ID; get_object shows {place}"),
+                    None => format!("As in {name}:ID; lists and get_object show ids"),
+                })
             }
         }
     })
+}
+
+/// Where the id of an object of this type stands: `HostSystem.configManager.networkSystem`.
+fn holder(kind: Type) -> Option<String> {
+    for it in types().filter(|it| it.kind() == TypeKind::Managed).flat_map(Type::own_fields) {
+        let path = || format!("{}.{}", it.owner.name(), it.name);
+        match it.ty.fields().find(|part| part.ty == kind) {
+            _ if it.array => {}
+            _ if it.ty == kind => return Some(path()),
+            Some(part) if it.ty.kind() == TypeKind::Data => {
+                return Some(format!("{}.{}", path(), part.name));
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Whether some server has one in its service content.

@@ -89,18 +89,19 @@ impl Guest for Vsphere {
         (offset, limit): (usize, usize),
     ) -> Result<Listing> {
         let pattern = glob.map(expression);
+        let page =
+            |index, most| guest_ops::page(self, call, at, path, (index, most), pattern.as_deref());
         // `.` and `..` come first, where they come at all; nobody wants them in a list.
-        let dots = match pattern.is_none() && offset > 0 {
-            true => dots(&guest_ops::page(self, call, at, path, (0, 2), None)?.0),
-            false => 0,
-        };
-        let page = (offset + dots, limit + 2 - dots);
-        let (files, remaining) = guest_ops::page(self, call, at, path, page, pattern.as_deref())?;
-        let all = page.0 + files.len() + remaining;
-        let first = self::dots(&files);
-        let mut files: Vec<GuestFile> = files.into_iter().filter(|it| !is_dots(&it.name)).collect();
+        let (mut files, remaining) = page(0, if offset > 0 { 2 } else { limit + 2 })?;
+        let dots = dots(&files);
+        let total = (files.len() + remaining).saturating_sub(dots);
+        match offset {
+            0 => files.retain(|it| !is_dots(&it.name)),
+            _ if offset >= total => files.clear(),
+            _ => files = page(offset + dots, limit)?.0,
+        }
         files.truncate(limit);
-        Ok(Listing { files, total: all.saturating_sub(dots + first) })
+        Ok(Listing { files, total })
     }
 
     fn look(&self, call: &Call, at: &Inside, path: &str) -> Result<Found> {

@@ -76,6 +76,10 @@ fn operate(
         it.session.invoke(call, live, whom(managers), method, &args)
     });
     done.map_err(|error| match error.fault_name() {
+        // Else it would be about a datastore.
+        Some("NoDiskSpace") => {
+            error.hint_instead("Make room in the guest, or use another disk of it")
+        }
         Some("FileNotFound") => error.hint(match method {
             "MakeDirectoryInGuest" => "With create_parents=true what is above it is made too",
             "InitiateFileTransferToGuest" => "create_guest_directory makes the directory for it",

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::{Call, Rights};
 use crate::hv::guest::{Guest, Inside, Output, Process, Program, Ran};
+use crate::text::xml::Writer;
 use crate::vim::value::{Object, Value};
 use crate::vsphere::{Vsphere, guest_ops, transfer};
 
@@ -218,9 +219,6 @@ pub fn command_line(windows: bool, program: &Program, folder: Option<&str>) -> R
     if command.trim().is_empty() {
         return Err(Error::usage("`command` is empty"));
     }
-    if command.contains('\0') {
-        return Err(Error::usage("`command` holds a NUL"));
-    }
     let file = |name: &str, nowhere: &str| match folder {
         Some(folder) => join(windows, folder, name),
         None => nowhere.to_owned(),
@@ -257,6 +255,10 @@ pub fn command_line(windows: bool, program: &Program, folder: Option<&str>) -> R
             (CMD, arguments)
         }
     };
+    // What cannot be sent is said before anything is promised.
+    for text in [arguments.as_str(), program.folder.as_deref().unwrap_or_default()] {
+        Writer::new().text(text)?;
+    }
     Ok(Object::new("GuestProgramSpec")
         .with("programPath", path)
         .with("arguments", arguments)
@@ -316,6 +318,7 @@ mod tests {
             "-c 'ls' > '/dev/null' 2> '/dev/null' < /dev/null"
         );
         assert!(line(false, " ", None, None).contains("is empty"));
+        assert!(line(false, "a", Some("\0"), None).contains("U+0000"));
     }
 
     #[test]

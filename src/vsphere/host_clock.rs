@@ -158,7 +158,9 @@ pub fn configure<'a>(
         }
     }
     if calls.is_empty() {
-        return Ok((host.name, Prepared::already("already as asked")));
+        // Whether the service has read them, no host tells.
+        let said = "set already; restart_service ntpd if it does not use them yet";
+        return Ok((host.name, Prepared::already(said)));
     }
     if !start {
         steps.push(match running {

@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::hv::call::Call;
 use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::check::is_free;
 use crate::vsphere::facts::{Facts, Field, Told, facts, name_of_key, number, rows, text};
 use crate::vsphere::host_fields::{
     ADAPTER, HARDWARE, HARDWARE_MORE, INFO, INFO_MORE, KERNEL_NIC, NETWORKING, NETWORKING_MORE,
@@ -126,7 +127,10 @@ fn surroundings(it: &Vsphere, call: &Call, host: &HostAt, row: &Row) -> Result<F
 /// The name of the host's licence, never its key; none where the account may not see it.
 fn licence(it: &Vsphere, call: &Call, vcenter: bool, host: &HostAt, row: &Row) -> Option<String> {
     if !vcenter {
-        return row.items("licenses").first()?.text("name").map(str::to_owned);
+        let first = row.items("licenses").first()?;
+        let name = first.text("name")?;
+        let says = if is_free(first) { ": free, which makes the API read-only" } else { "" };
+        return Some(format!("{name}{says}"));
     }
     let manager = row.reference("licenseAssignmentManager")?;
     let args = Object::args().with("entityId", host.at.id.as_str());
@@ -294,16 +298,15 @@ pub fn stats(it: &Vsphere, call: &Call, wanted: Option<&str>) -> Result<Vec<Fact
     for (host, row) in &hosts {
         let mut facts = told(host, row.as_ref(), STATS);
         if let Some(row) = row {
-            let number_at = |path: &str| row.int(path).unwrap_or(0);
-            let most = number_at("summary.hardware.cpuMhz")
-                .saturating_mul(number_at("summary.hardware.numCpuCores"));
-            facts.push(("cpu_mhz", number(most)));
+            // Unknown of a host that is gone, and then no zero is said.
+            let number_at = |path: &str| row.int(path);
+            let cores = number_at("summary.hardware.numCpuCores").unwrap_or(0);
+            let most = number_at("summary.hardware.cpuMhz").map(|it| it.saturating_mul(cores));
+            facts.extend(most.map(|it| ("cpu_capacity_mhz", number(it))));
             let used = number_at("summary.quickStats.overallCpuUsage");
             facts.extend(percent(used, most).map(|it| ("cpu_usage_percent", it)));
-            let (used, most) = (
-                number_at("summary.quickStats.overallMemoryUsage"),
-                number_at("summary.hardware.memorySize") >> 20,
-            );
+            let used = number_at("summary.quickStats.overallMemoryUsage");
+            let most = number_at("summary.hardware.memorySize").map(|it| it >> 20);
             facts.extend(percent(used, most).map(|it| ("memory_usage_percent", it)));
             if alone {
                 facts.push(("datastores", Told::Rows(stores(it, call, row)?)));
@@ -314,8 +317,9 @@ pub fn stats(it: &Vsphere, call: &Call, wanted: Option<&str>) -> Result<Vec<Fact
     Ok(all)
 }
 
-fn percent(used: i64, most: i64) -> Option<Told> {
-    (most > 0).then(|| number(used.saturating_mul(100).saturating_add(most / 2) / most))
+fn percent(used: Option<i64>, most: Option<i64>) -> Option<Told> {
+    let (used, most) = (used?, most.filter(|it| *it > 0)?);
+    Some(number(used.saturating_mul(100).saturating_add(most / 2) / most))
 }
 
 fn stores(it: &Vsphere, call: &Call, row: &Row) -> Result<Vec<Facts>> {
@@ -326,8 +330,8 @@ fn stores(it: &Vsphere, call: &Call, row: &Row) -> Result<Vec<Facts>> {
     let store = |row: &Row| {
         let mut all = vec![("name", text(unescaped(row.text("name").unwrap_or(&row.at.id))))];
         all.extend(facts(STORE, &|path| row.get(path)));
-        let most = row.int("summary.capacity").unwrap_or(0);
-        let used = most - row.int("summary.freeSpace").unwrap_or(0);
+        let most = row.int("summary.capacity");
+        let used = most.zip(row.int("summary.freeSpace")).map(|(most, free)| most - free);
         all.extend(percent(used, most).map(|it| ("used_percent", it)));
         all
     };

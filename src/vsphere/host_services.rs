@@ -29,6 +29,9 @@ const SERVICE: &[Field] = &[
 
 /// What is lost while a service stands.
 const LOSSES: &[(&str, &str)] = &[
+    (CARRIERS[0], CUT),
+    (CARRIERS[1], CUT),
+    (CARRIERS[2], CUT),
     ("DCUI", "the menus on the screen of the host itself"),
     ("TSM", "new logins to the ESXi Shell"),
     ("TSM-SSH", "new SSH logins to the host; sessions that are open may end"),
@@ -40,6 +43,8 @@ const LOSSES: &[(&str, &str)] = &[
     ("vmsyslogd", "what the host would log meanwhile"),
     ("vpxa", "vCenter's connection to the host, which then shows as not responding"),
 ];
+
+const CUT: &str = "connections to the host, this one among them";
 
 /// Services that carry connections to the host itself.
 const CARRIERS: &[&str] = &["envoy", "hostd", "rhttpproxy"];
@@ -196,13 +201,12 @@ pub fn switch<'a>(
             {
                 Ok(vec![format!("{named} {done} by somebody else meanwhile")])
             }
-            // The agent of the vCenter answers no more while it restarts. Unverified.
+            // The agent of the vCenter answers no more while it restarts, nor does what carries
+            // this connection. Unverified.
             Err(error)
-                if verb == Verb::Restart
-                    && matches!(
-                        error.fault_name(),
-                        Some("HostCommunication" | "HostNotConnected")
-                    ) =>
+                if method == "RestartService"
+                    && error.kind() == Kind::Network
+                    && (error.fault_name().is_some() || CARRIERS.contains(&key.as_str())) =>
             {
                 Ok(vec![format!("{named}: restart begun; the host does not answer meanwhile")])
             }

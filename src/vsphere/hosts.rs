@@ -262,11 +262,11 @@ pub fn keyed<'a>(
     })
 }
 
-/// The running machines among these objects, by name; templates never run.
+/// The running machines among these objects, by name; two of one name are two.
 pub fn running(rows: &[Row]) -> Vec<String> {
     let on = |row: &&Row| row.text("runtime.powerState") == Some("poweredOn");
     let name = |row: &Row| unescaped(row.text("name").unwrap_or(&row.at.id));
-    order::unique(rows.iter().filter(on).map(name).collect())
+    order::by(rows.iter().filter(on).map(name).collect(), &String::cmp)
 }
 
 /// References in a property.

@@ -286,6 +286,40 @@ fn is_its_end(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vim::value::Value;
+
+    #[test]
+    fn only_full_automation_moves_machines_away() {
+        let cluster = |hosts: usize, on: bool, how: Option<&str>| {
+            let host = |it: usize| Value::from(&Ref::new("HostSystem", format!("host-{it}")));
+            let mut values = vec![
+                ("host", Value::List((0..hosts).map(host).collect())),
+                ("configuration.drsConfig.enabled", Value::from(on)),
+            ];
+            values.extend(
+                how.map(|it| ("configuration.drsConfig.defaultVmBehavior", Value::from(it))),
+            );
+            mover(Some(&Row::made("ClusterComputeResource", "domain-c7", &values)))
+        };
+        let full = Some("fullyAutomated");
+        assert!(cluster(2, true, full) == Mover::Drs);
+        assert!(cluster(2, true, Some("partiallyAutomated")) == Mover::Advice);
+        assert!(cluster(2, true, Some("manual")) == Mover::Advice);
+        assert!(cluster(1, true, full) == Mover::Nobody, "nowhere to go");
+        assert!(cluster(2, false, full) == Mover::Nobody);
+        assert!(mover(None) == Mover::Nobody);
+    }
+
+    #[test]
+    fn two_running_machines_of_one_name_are_two() {
+        let machine = |id: &'static str, state: &str| {
+            let values = [("name", "a%2fb".into()), ("runtime.powerState", state.into())];
+            Row::made("VirtualMachine", id, &values)
+        };
+        let rows =
+            [machine("1", "poweredOn"), machine("2", "poweredOn"), machine("3", "poweredOff")];
+        assert_eq!(list(&running(&rows)), "2 running VMs: a/b, a/b");
+    }
 
     #[test]
     fn a_long_list_is_cut() {

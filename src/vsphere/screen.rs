@@ -92,7 +92,7 @@ fn fetch(it: &Vsphere, call: &Call, live: &Live, at: &MachineRef, path: &str) ->
             Kind::Remote,
             format!("the server gave no picture of `{name}` (HTTP {status})"),
         )
-        .hint("The VM may just be starting or stopping; look at its state and try again"),
+        .hint("The VM may be starting or stopping, or the size too large; try again without width and height"),
     })
 }
 

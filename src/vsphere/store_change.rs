@@ -12,18 +12,27 @@ use crate::text::words::counted;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::browse::{Look, all_below, look, sized, sum};
 use crate::vsphere::props::{Row, Select};
-use crate::vsphere::store_path::{StorePath, disk_of_extent, is_disk, within};
-use crate::vsphere::stores::{At, Store, missing_file};
+use crate::vsphere::store_path::{StorePath, disk_of_extent, is_disk, split, within};
+use crate::vsphere::stores::{At, missing_file};
 use crate::vsphere::tree::unescaped;
 use crate::vsphere::{Vsphere, props, task};
 
-/// What a machine owns on a datastore: files, and the folders that it writes into.
-const OWNED: &[&str] = &["name", "layoutEx.file", "config.files", "summary.config.vmPathName"];
+/// What a machine owns on a datastore: files, and the folders that it writes into; last, by far the
+/// largest, what its drives and ports use.
+const OWNED: &[&str] = &[
+    "name",
+    "layoutEx.file",
+    "config.files",
+    "summary.config.vmPathName",
+    "config.hardware.device",
+];
 
 /// What of a place belongs to machines of the inventory.
 pub struct Owner {
     pub machine: String,
     pub file: String,
+    /// It is in a drive or behind a port.
+    pub lent: bool,
     /// How many other machines own something there.
     pub others: usize,
 }
@@ -33,38 +42,59 @@ pub fn owner(it: &Vsphere, call: &Call, at: &At, folder: bool) -> Result<Option<
     let store = props::one(&it.session, call, &at.store.at, "Datastore", &["vm"])?;
     let machines: Vec<Ref> =
         store.items("vm").iter().filter_map(|it| it.as_reference().cloned()).collect();
-    let select = Select { kind: "VirtualMachine", paths: OWNED };
-    let rows = props::of(&it.session, call, &machines, &[select])?;
     let disk = disk_of_extent(&at.path);
+    // No drive and no port has a disk that is not in the layout too.
+    let asked = OWNED.len() - usize::from(!folder && (disk.is_some() || is_disk(&at.path)));
+    let select = Select { kind: "VirtualMachine", paths: &OWNED[..asked] };
+    let rows = props::of(&it.session, call, &machines, &[select])?;
     let meant = |file: &str| {
         file == at.path || disk.as_deref() == Some(file) || (folder && within(file, &at.path))
     };
     let mut found: Option<Owner> = None;
     for row in &rows {
-        let Some(file) = owned(row, &at.store).into_iter().find(|it| meant(it)) else { continue };
+        let Some((file, lent)) = owned(row, at).into_iter().find(|it| meant(&it.0)) else {
+            continue;
+        };
         match &mut found {
             Some(owner) => owner.others += 1,
             None => {
                 let machine = unescaped(row.text("name").unwrap_or(&row.at.id));
-                found = Some(Owner { machine, file, others: 0 });
+                found = Some(Owner { machine, file, lent, others: 0 });
             }
         }
     }
     Ok(found)
 }
 
-/// The paths on this datastore that a machine names.
-fn owned(row: &Row, store: &Store) -> Vec<String> {
-    let files = row.items("layoutEx.file").iter().filter_map(|it| it.as_object()?.text("name"));
-    let own = row.object("config.files").into_iter().flat_map(Object::fields);
-    let own = own.filter_map(|(_, value)| value.as_text());
+/// The paths on this datastore that a machine names, and whether only a drive or a port uses them.
+fn owned(row: &Row, at: &At) -> Vec<(String, bool)> {
+    let store = &at.store;
     let path = |text: &str| {
         let read = StorePath::read(text).ok()?;
         let here =
             read.store.as_deref().is_some_and(|it| it == store.name || unescaped(it) == store.name);
         (here && !read.path.is_empty()).then_some(read.path)
     };
-    files.chain(own).chain(row.text("summary.config.vmPathName")).filter_map(path).collect()
+    let mut found = Vec::new();
+    let mut add = |text: Option<&str>, lent| found.extend(text.and_then(path).map(|it| (it, lent)));
+    let objects = |name| row.items(name).iter().filter_map(Value::as_object);
+    for file in objects("layoutEx.file") {
+        add(file.text("name"), false);
+    }
+    for (_, value) in row.object("config.files").into_iter().flat_map(Object::fields) {
+        add(value.as_text(), false);
+    }
+    let vmx = row.text("summary.config.vmPathName");
+    add(vmx, false);
+    for device in objects("config.hardware.device") {
+        add(device.text("backing.fileName"), true);
+    }
+    // Of a machine that nobody can look into, all that lies beside its configuration.
+    let home = vmx.filter(|_| row.get("layoutEx.file").is_none()).and_then(path);
+    if home.is_some_and(|it| it.contains('/') && within(&at.path, split(&it).0)) {
+        found.push((at.path.clone(), false));
+    }
+    found
 }
 
 /// Refuses what belongs to a machine of the inventory.
@@ -77,14 +107,18 @@ pub fn refuse_owned(
 ) -> Result<()> {
     let Some(owner) = owner(it, call, at, folder)? else { return Ok(()) };
     let (path, name) = (quoted(&at.path), &owner.machine);
+    let belongs = if owner.lent { "is used by a drive or port of" } else { "belongs to" };
     let said = match (owner.file == at.path || !folder, owner.others) {
-        (true, 0) => format!("`{path}` belongs to the VM `{name}`"),
+        (true, 0) => format!("`{path}` {belongs} the VM `{name}`"),
         (false, 0) => format!("`{path}` holds {} of the VM `{name}`", quoted(&owner.file)),
         (_, others) => {
             format!("`{path}` holds files of the VM `{name}` and of {others} more")
         }
     };
-    Err(Error::new(Kind::Conflict, said).hint(next(name)))
+    Err(Error::new(Kind::Conflict, said).hint(match owner.lent {
+        true => format!("Take it out of `{name}` first; detach_iso does so with an ISO"),
+        false => next(name),
+    }))
 }
 
 /// What stands there, or the error that nothing does.
@@ -223,4 +257,50 @@ pub fn ends(from: &At, to: &At, disk: bool) -> Object {
         .with_some("sourceDatacenter", place(from))
         .with(name, to.full())
         .with_some(center, place(to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vsphere::stores::Store;
+
+    fn at(path: &str) -> At {
+        let store = Store {
+            at: Ref::new("Datastore", "d-1"),
+            name: "ds".into(),
+            path: "ds".into(),
+            datacenter: None,
+            browser: Ref::new("HostDatastoreBrowser", "b"),
+            accessible: true,
+            free_bytes: None,
+            makes_folders: true,
+        };
+        At { store, path: path.into() }
+    }
+
+    #[test]
+    fn what_a_machine_that_cannot_be_looked_into_may_own_is_its_own() {
+        let row = |layout: bool| {
+            let mut values = vec![("summary.config.vmPathName", Value::from("[ds] w/w.vmx"))];
+            if layout {
+                values.push(("layoutEx.file", Value::List(Vec::new())));
+            }
+            Row::made("VirtualMachine", "1", &values)
+        };
+        let is_owned = |layout, path: &str| {
+            owned(&row(layout), &at(path)).iter().any(|(file, lent)| file == path && !lent)
+        };
+        assert!(is_owned(false, "w/w.vmdk") && is_owned(false, "w/w.vmx"));
+        assert!(!is_owned(false, "x/w.vmdk") && !is_owned(false, "ww"));
+        assert!(!is_owned(true, "w/w.vmdk") && is_owned(true, "w/w.vmx"));
+    }
+
+    #[test]
+    fn what_is_in_a_drive_is_lent() {
+        let file = Object::new("VirtualCdromIsoBackingInfo").with("fileName", "[ds] iso/x.iso");
+        let drive = Object::new("VirtualCdrom").with("backing", file);
+        let devices = Value::List(vec![drive.into()]);
+        let row = Row::made("VirtualMachine", "1", &[("config.hardware.device", devices)]);
+        assert_eq!(owned(&row, &at("iso/x.iso")), [("iso/x.iso".to_owned(), true)]);
+    }
 }

@@ -97,7 +97,10 @@ pub fn store(it: &Vsphere, call: &Call, at: &Inside, path: &str, file: Outgoing)
     let size = i64::try_from(file.size).map_err(|_| Error::usage("the file is too large"))?;
     let attributes = match at.windows {
         true => Object::new("GuestWindowsFileAttributes"),
-        false => Object::new("GuestPosixFileAttributes").with_some("permissions", file.permissions),
+        false => Object::new("GuestPosixFileAttributes")
+            .with_some("ownerId", file.owner.0)
+            .with_some("groupId", file.owner.1)
+            .with_some("permissions", file.permissions),
     };
     let args = Object::args()
         .with("guestFilePath", path)
@@ -135,11 +138,13 @@ fn send(
         true => it.session.wire.exchange.exchange(&request)?,
         false => {
             let elsewhere = vouched(it, call, at, host, port)?;
+            // What is wrong with it is for no setting of ours to mend.
             let during = |error: Error| {
                 error
                     .during(format!("the ESXi host `{}`, which holds the file", elsewhere.host))
-                    .hint(format!(
-                        "Files go to the ESXi itself: it must be reachable at port {port}"
+                    .hint_instead(format!(
+                        "Files go to the ESXi itself: it must be reachable at port {port}, with the \
+                         certificate that vCenter knows"
                     ))
             };
             let exchange = (it.reach)(&elsewhere).map_err(during)?;

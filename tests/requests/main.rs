@@ -6,6 +6,7 @@
 //! tool without a line in [`CALLS`] fails; so does one that takes more round trips than
 //! `tests/golden/round_trips.txt` says (`UPDATE=1 cargo test --test requests` rewrites it).
 
+#![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod schema;

@@ -1,6 +1,7 @@
 //! Guests of the simulated servers, where a transcript cannot look: local files, what is cancelled,
 //! and who was asked with which headers.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,8 +30,18 @@ struct Ear {
     behind: Local,
     whom: &'static str,
     heard: Arc<Mutex<Vec<String>>>,
+    odd: Odd,
+}
+
+/// What is unusual about a server.
+#[derive(Clone, Copy, Default)]
+struct Odd {
     /// The guest knows no process any more, as after a restart of its agent.
     forgetful: bool,
+    /// One word of its answers is another.
+    twist: Option<(&'static str, &'static str)>,
+    /// The ESXi behind it shows a certificate that is not its own.
+    impostor: bool,
 }
 
 const NO_PROCESSES: &str = "<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\"><s:Body>\
@@ -46,13 +57,19 @@ impl Exchange for Ear {
         let body = String::from_utf8_lossy(request.body);
         if let Some((before, _)) = body.split_once("Guest xmlns") {
             let method = before.rsplit('<').next().unwrap_or_default().to_owned();
-            if method == "ListProcessesIn" && self.forgetful {
+            if method == "ListProcessesIn" && self.odd.forgetful {
                 let answer = Box::new(std::io::Cursor::new(NO_PROCESSES));
                 return Ok(Response::new(200, Vec::new(), answer));
             }
             self.heard.lock().unwrap().push(method);
         }
-        self.behind.exchange(request)
+        let mut answer = self.behind.exchange(request)?;
+        if let Some((from, to)) = self.odd.twist {
+            let mut text = String::new();
+            answer.body.read_to_string(&mut text).unwrap();
+            answer.body = Box::new(std::io::Cursor::new(text.replace(from, to)));
+        }
+        Ok(answer)
     }
 }
 
@@ -65,10 +82,10 @@ struct Room {
 
 impl Room {
     fn new(name: &str, vcenter: bool, offer: Offer) -> Room {
-        Room::of(name, vcenter, offer, false)
+        Room::of(name, vcenter, offer, Odd::default())
     }
 
-    fn of(name: &str, vcenter: bool, offer: Offer, forgetful: bool) -> Room {
+    fn of(name: &str, vcenter: bool, offer: Offer, odd: Odd) -> Room {
         let settings = jumpvisor::sim::Settings {
             vcenter,
             clock: Some("2026-01-15T08:00:00Z".to_owned()),
@@ -83,7 +100,7 @@ impl Room {
             idle: Duration::from_secs(600),
         };
         let ear = move |whom, heard: &Arc<Mutex<Vec<String>>>, service| {
-            Box::new(Ear { behind: Local(service), whom, heard: heard.clone(), forgetful })
+            Box::new(Ear { behind: Local(service), whom, heard: heard.clone(), odd })
         };
         let wire = Wire::new(ear("own", &heard, service.clone()));
         let address = Address {
@@ -97,6 +114,10 @@ impl Room {
         let reach = move |it: &Elsewhere| -> Result<Box<dyn Exchange>> {
             let digest: String = it.fingerprint[..4].iter().map(|it| format!("{it:02x}")).collect();
             log.lock().unwrap().push(format!("reach {}:{} {digest}", it.host, it.port));
+            if odd.impostor {
+                let said = "the certificate is not the expected one";
+                return Err(Error::new(Kind::Network, said).hint("Set …_FINGERPRINT to another"));
+            }
             Ok(ear("esxi", &log, service.clone()))
         };
         let session = Session::new(wire, account);
@@ -204,6 +225,65 @@ fn behind_a_vcenter_files_come_from_the_host_that_it_vouches_for() {
 }
 
 #[test]
+fn a_host_that_vcenter_does_not_vouch_for_is_sent_nothing() {
+    let odd = Odd { impostor: true, ..Odd::default() };
+    let room = Room::of("impostor", true, Offer::everything(), odd);
+    for (tool, words) in [
+        ("write_guest_file", &["guest_path=/tmp/f", "content=x"][..]),
+        ("read_guest_file", &["guest_path=/etc/hosts", "save_to=out"]),
+    ] {
+        let said = room.call(tool, words).unwrap_err().to_string();
+        assert!(said.contains("the ESXi host `esxi"), "{said}");
+        assert!(said.contains("is not the expected one"), "{said}");
+        // The setting is that of the vCenter, which has the right one.
+        assert!(said.contains("the certificate that vCenter knows"), "{said}");
+        assert!(!said.contains("FINGERPRINT"), "{said}");
+    }
+    assert!(room.heard().iter().all(|it| !it.starts_with("esxi")));
+    assert_eq!(std::fs::read_dir(&room.folder).unwrap().count(), 0);
+}
+
+#[test]
+fn tools_that_are_not_ready_are_told_apart_before_a_password_is_sent() {
+    let running = ">guestToolsRunning</val>";
+    let ready = "guestOperationsReady</name><val xsi:type=\"xsd:boolean\">true<";
+    for (from, to, wanted) in [
+        (running, ">guestToolsExecutingScripts</val>", "are still starting. wait_for_vm_tools"),
+        (running, ">guestToolsNotRunning</val>", "do not run in `web01`. wait_for_vm_tools"),
+        (
+            ready,
+            "guestOperationsReady</name><val xsi:type=\"xsd:boolean\">false<",
+            "takes no guest operations yet. They begin",
+        ),
+    ] {
+        let odd = Odd { twist: Some((from, to)), ..Odd::default() };
+        let room = Room::of("starting", false, Offer::everything(), odd);
+        let error = room.call("list_guest_processes", &[]).unwrap_err();
+        assert!(error.to_string().contains(wanted), "{error}");
+        assert_eq!((error.kind(), room.heard().len()), (Kind::Conflict, 0));
+    }
+}
+
+#[test]
+fn what_is_written_anew_keeps_its_owner_where_root_writes_it() {
+    for (user, password, owner) in [("root", "secret", "33"), ("ops", "ops", "1000")] {
+        let room = Room::new(&format!("owner-{user}"), false, Offer::everything());
+        let (user, password) = (format!("username={user}"), format!("password={password}"));
+        let path = match owner {
+            "33" => "/var/www/html/index.html",
+            _ => "/home/ops/notes.txt",
+        };
+        let path = format!("guest_path={path}");
+        let words = ["name=web01", &user, &password, &path, "content=x"];
+        tool(&room.gate, "write_guest_file", &words).unwrap();
+        let folder = path.rsplit_once('/').unwrap().0;
+        let words = ["name=web01", &user, &password, folder, "response_format=detailed"];
+        let told = tool(&room.gate, "list_guest_directory", &words).unwrap();
+        assert!(told.data.contains(&format!("\"owner\":{owner}")), "{}", told.data);
+    }
+}
+
+#[test]
 fn where_nothing_may_be_changed_nothing_is_saved_either() {
     let room = Room::new("read-only", false, Offer::everything().read_only(true));
     let error = room.call("read_guest_file", &["guest_path=/etc/hosts", "save_to=out"]);
@@ -252,7 +332,8 @@ fn a_password_that_the_guest_refused_is_sent_once() {
 
 #[test]
 fn a_program_that_the_guest_forgot_has_an_unknown_result() {
-    let room = Room::of("forgot", false, Offer::everything(), true);
+    let room =
+        Room::of("forgot", false, Offer::everything(), Odd { forgetful: true, ..Odd::default() });
     let error = room.call("run_command_in_guest", &["command=sleep 5"]).unwrap_err();
     let said = error.to_string();
     assert!(said.contains("was started and its result is unknown"), "{said}");

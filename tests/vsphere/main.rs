@@ -21,6 +21,7 @@ mod faults;
 #[cfg(test)]
 mod gates;
 #[cfg(test)]
+#[cfg(feature = "demo")]
 mod guest;
 #[cfg(test)]
 mod lists;
@@ -40,6 +41,7 @@ mod session;
 #[cfg(test)]
 mod tasks;
 #[cfg(test)]
+#[cfg(feature = "demo")]
 mod vcenter;
 #[cfg(test)]
 mod versions;

@@ -280,6 +280,10 @@ impl Guest {
     /// Takes what was sent to that URL, with the attributes that came with the request.
     pub fn write_file(&mut self, user: &User, path: &str, data: &[u8], new: &Object) -> Result<()> {
         self.change(user, Act::Write, path, data)?;
+        // It is root's own, also where it was another's before, unless the attributes say whose.
+        if user.id == 0 && !self.is_windows() && new.get("ownerId").is_none() {
+            self.change(user, Act::Owner, path, b"0")?;
+        }
         self.change_attributes(user, path, new)
     }
 }

@@ -20,7 +20,7 @@ pub static TOOLS: &[Tool] = &[
     Tool {
         name: "search_api",
         title: "Search the vSphere API",
-        about: "Methods, types and properties whose names have all words of the query. Start here when no other tool does it.",
+        about: "Methods, types and properties whose names have the words of the query, or most of them. Start here when no other tool does it.",
         level: Level::Read,
         effect: Effect::Reads,
         idempotent: true,

@@ -97,7 +97,17 @@ fn stats(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
         return Ok(nothing(&found, interval));
     }
     let row = |it: &Series| series(it, &found);
-    let columns = &["counter", "instance", "unit", "latest", "average", "min", "max", "samples"];
+    let columns = &[
+        "counter",
+        "instance",
+        "unit",
+        "latest",
+        "average",
+        "min",
+        "max",
+        "samples",
+        "sample_seconds",
+    ];
     Ok(Reply::Rows(Rows::whole("counters", columns, found.series.iter().map(row).collect())))
 }
 

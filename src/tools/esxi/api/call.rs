@@ -6,11 +6,10 @@
 use crate::error::{Error, Kind, Result, quoted};
 use crate::text::json;
 use crate::text::json::Value as Json;
-use crate::text::nearest::nearest;
 use crate::tools::Level;
 use crate::tools::args::{Arg, Args, masked};
 use crate::tools::ctx::Ctx;
-use crate::tools::esxi::api::describe::methods_of;
+use crate::tools::esxi::api::describe::near_method;
 use crate::tools::esxi::api::{ROOM, fitted, typed};
 use crate::tools::esxi::client;
 use crate::tools::plan::Plan;
@@ -54,7 +53,7 @@ pub fn plan(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Request>> {
     permitted(ctx.level, method)?;
     let at = match named {
         Some((_, "")) => return Err(Error::usage("`object` has no id behind the colon")),
-        Some((_, id)) => Ref::new(kind.name(), id),
+        Some((_, id)) => Ref::new(kind.name(), id.trim()),
         None => generic::singleton(it, &ctx.call, kind)?,
     };
     let none = json::Object::new();
@@ -77,7 +76,7 @@ fn method(kind: Type, name: &str) -> Result<Method> {
     Method::find(kind.name(), name).ok_or_else(|| {
         let said = format!("{} has no method `{}`", kind.name(), quoted(name));
         let error = Error::new(Kind::NotFound, said);
-        match nearest(name, methods_of(kind).map(Method::name)) {
+        match near_method(kind, name) {
             Some(near) => error.hint(format!("Did you mean `{near}`?")),
             None => error.hint(format!("describe_api name={} lists its methods", kind.name())),
         }

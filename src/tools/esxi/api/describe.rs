@@ -55,7 +55,7 @@ fn meant(name: &str) -> Result<Meant> {
         if ty.kind() == TypeKind::Enum && ty.values().any(|it| it == rest) {
             return Ok(Meant::Type(ty));
         }
-        if let Some(near) = nearest(rest, methods_of(ty).map(Method::name)) {
+        if let Some(near) = near_method(ty, rest) {
             return Err(Error::new(Kind::NotFound, format!("{owner} has no `{}`", quoted(rest)))
                 .hint(format!("Did you mean `{owner}.{near}`?")));
         }
@@ -82,6 +82,13 @@ fn meant(name: &str) -> Result<Meant> {
 /// The methods that objects of a managed type have, inherited ones too.
 pub fn methods_of(ty: Type) -> impl Iterator<Item = Method> {
     methods().filter(move |it| ty.is_a(it.owner()))
+}
+
+/// The method that is meant by a wrong name; `PowerOffVM` is `PowerOffVM_Task`.
+pub fn near_method(ty: Type, name: &str) -> Option<&'static str> {
+    let full = format!("{name}_Task");
+    let near = |name: &str| nearest(name, methods_of(ty).map(Method::name));
+    near(name).or_else(|| near(&full))
 }
 
 /// An answer as it grows: lines for a person, fields for a program.
