@@ -211,7 +211,9 @@ fn explain(peer: &Peer, error: io::Error, part: Part, silence: Duration) -> Erro
     peer.explain(cause, part, silence)
 }
 
-type Head = (u16, Vec<(String, String)>, Vec<u8>);
+type Headers = Vec<(String, String)>;
+
+type Head = (u16, Headers, Vec<u8>);
 
 /// Status, headers, and what was read beyond them; interim answers are passed over.
 fn read_head(wire: &mut Wire) -> io::Result<Head> {
@@ -237,7 +239,7 @@ fn read_head(wire: &mut Wire) -> io::Result<Head> {
     }
 }
 
-fn parse_head(text: &str) -> Option<(u16, Vec<(String, String)>)> {
+fn parse_head(text: &str) -> Option<(u16, Headers)> {
     let mut lines = text.split("\r\n");
     let first = lines.next()?;
     let status = first.strip_prefix("HTTP/1.")?.split(' ').nth(1)?.parse().ok()?;
@@ -248,8 +250,8 @@ fn parse_head(text: &str) -> Option<(u16, Vec<(String, String)>)> {
     Some((status, lines.filter_map(pair).collect()))
 }
 
-/// The answer's head, and its body as far as it goes.
-fn answer(mut wire: Wire) -> io::Result<(u16, Vec<(String, String)>, Rest)> {
+/// Status and headers of the answer, and its body as far as it goes.
+fn answer(mut wire: Wire) -> io::Result<(u16, Headers, Rest)> {
     let (status, headers, early) = read_head(&mut wire)?;
     let value = |name: &str| {
         headers

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod appliances;
 mod targets;
 
 use std::fs;
@@ -205,9 +206,9 @@ fn archives() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn appliances_of_hostile_vendors() {
-    feed(&archives(), 4000, targets::archive);
-    feed(&archives(), 2000, targets::descriptor);
-    feed(&archives(), 2000, targets::manifest);
+    feed(&archives(), 4000, appliances::archive);
+    feed(&archives(), 2000, appliances::descriptor);
+    feed(&archives(), 2000, appliances::manifest);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 #![no_main]
 
 #[allow(dead_code)]
-#[path = "../../hostile/targets.rs"]
-mod targets;
+#[path = "../../hostile/appliances.rs"]
+mod appliances;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::archive(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| appliances::archive(bytes));
