@@ -224,10 +224,13 @@ fn transfer(world: &mut World, call: &Call, id: &str, inside: &Inside) -> Result
     } else {
         guest.read_file(user, path)?;
     }
-    // A vCenter puts the host's name for the star.
+    // A vCenter puts the host's name for the star, or where the whole simulation listens.
     let host = world.machine(id).map(|it| it.host.clone()).unwrap_or_default();
     let host = stored(world, &host, "name").filter(|_| world.vcenter);
-    let host = host.as_ref().and_then(Value::as_text).unwrap_or("*");
+    let host = match (host.as_ref().and_then(Value::as_text), world.nfc.host.clone()) {
+        (Some(_), told) if !told.is_empty() => told,
+        (named, _) => named.unwrap_or("*").to_owned(),
+    };
     let transfer = Transfer {
         machine: id.to_owned(),
         user: user.name.to_owned(),
@@ -236,7 +239,7 @@ fn transfer(world: &mut World, call: &Call, id: &str, inside: &Inside) -> Result
         token: String::new(),
         until: world.now + GOOD,
     };
-    let url = world.guests.transfers.add(transfer, host);
+    let url = world.guests.transfers.add(transfer, &host);
     if sends {
         return Ok(url.into());
     }

@@ -184,7 +184,7 @@ fn show(ctx: &Ctx<'_>, at: &Inside, path: &str, offset: u64, most: i64) -> Resul
     Ok(Reply::said(said, record))
 }
 
-/// What [`write`] needs.
+/// What [`write()`] needs.
 struct Writing {
     at: Inside,
     path: String,

@@ -1,7 +1,7 @@
 //! What lies on a datastore: lists of folders, and a look at one path.
 //!
 //! The server searches in a task and answers all at once, so the bounds are the call's time, the
-//! size of an answer and [`MOST`]. Surprising: a query of one kind of file hides all others, so
+//! size of an answer and `MOST`. Surprising: a query of one kind of file hides all others, so
 //! every kind is asked for by name; and a host that knows disks hides their data behind them, so a
 //! look at an extent asks for plain files only.
 
