@@ -7,6 +7,7 @@
 use ring::digest;
 
 use crate::error::{Error, Kind, Result, quoted};
+use crate::text::hex::hex;
 
 /// Files of one manifest; an appliance has a handful.
 const MAX_ENTRIES: usize = 10_000;
@@ -197,11 +198,6 @@ fn compare(manifest: &Manifest, found: &Entry) -> Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// Lower-case hex.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

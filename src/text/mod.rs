@@ -4,6 +4,7 @@ pub mod base64;
 pub mod crc;
 pub mod explain;
 pub mod glob;
+pub mod hex;
 pub mod json;
 pub mod nearest;
 pub mod order;

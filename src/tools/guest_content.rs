@@ -11,6 +11,7 @@ use crate::error::{Error, Kind, Result, quoted};
 use crate::files::Target;
 use crate::hv::guest::{FileKind, Found, GuestFile, Inside, Outgoing};
 use crate::text::base64;
+use crate::text::hex::hex;
 use crate::tools::args;
 use crate::tools::args::{Arg, Args, Default};
 use crate::tools::ctx::Ctx;
@@ -116,7 +117,7 @@ fn save(
     };
     ctx.guest()?.fetch(&call, at, path, &mut take).map_err(of(at))?;
     target.commit()?;
-    let sum: String = digest.finish().as_ref().iter().map(|it| format!("{it:02x}")).collect();
+    let sum = hex(digest.finish().as_ref());
     let name = &at.machine.name;
     let said = format!("{name}: saved `{path}` to `{to}`, {size} bytes, SHA-256 {sum}");
     let record = Record::new()

@@ -14,6 +14,7 @@ use crate::files::Files;
 use crate::hv::call::{Call, Cancel, Progress, Rights};
 use crate::hv::fleet::Fleet;
 use crate::metrics::Metrics;
+use crate::text::hex::hex;
 use crate::text::json;
 use crate::text::json::Object;
 use crate::tools::args;
@@ -197,7 +198,7 @@ pub fn correlation_id() -> String {
     let mut bytes = [0u8; 8];
     let random = ring::rand::SystemRandom::new();
     match ring::rand::SecureRandom::fill(&random, &mut bytes) {
-        Ok(()) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+        Ok(()) => hex(&bytes),
         Err(_) => "0000000000000000".to_owned(),
     }
 }

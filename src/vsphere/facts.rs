@@ -13,6 +13,8 @@ pub enum Read {
     Text,
     Number,
     Flag,
+    /// A number, or `unlimited` for the -1 that the API writes.
+    Limit,
     /// Bytes to whole MB.
     Megabytes,
     /// Bytes to whole GB.
@@ -66,7 +68,8 @@ pub fn told(value: &Value, read: Read) -> Option<Told> {
     let texts = || value.items().iter().filter_map(Value::as_text);
     Some(match read {
         Read::Text => text(value.as_text().filter(|it| !it.is_empty())?),
-        Read::Number => number(value.as_int()?),
+        Read::Limit if value.as_int()? < 0 => text("unlimited"),
+        Read::Limit | Read::Number => number(value.as_int()?),
         Read::Flag => Told::Plain(Fact::Flag(value.as_bool()?)),
         Read::Megabytes => number(value.as_int()? >> 20),
         Read::Gigabytes => number(value.as_int()? >> 30),
@@ -96,6 +99,18 @@ mod tests {
         ] {
             assert_eq!(name_of_key(key), name);
         }
+    }
+
+    #[test]
+    fn values_are_told_in_the_units_of_their_names() {
+        let said = |value: Value, read| match told(&value, read) {
+            Some(Told::Plain(fact)) => Some(fact),
+            _ => None,
+        };
+        assert_eq!(said(Value::Int(-1), Read::Limit), Some(Fact::Text("unlimited".to_owned())));
+        assert_eq!(said(Value::Int(0), Read::Limit), Some(Fact::Number(0)));
+        assert_eq!(said(Value::Int(5 << 20), Read::Megabytes), Some(Fact::Number(5)));
+        assert_eq!(said(Value::from("x"), Read::Number), None);
     }
 
     #[test]

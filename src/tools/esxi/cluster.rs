@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::text::order;
 use crate::tools::args::{Arg, Args};
 use crate::tools::ctx::Ctx;
-use crate::tools::esxi::facts::{As, Fact};
 use crate::tools::esxi::inventory::{GLOB, count, fits, none};
 use crate::tools::esxi::{client, facts, of};
 use crate::tools::reply::{Record, Reply, Rows};
@@ -14,6 +13,7 @@ use crate::tools::vm;
 use crate::tools::vm::{LIMIT, OFFSET};
 use crate::tools::{Effect, Level, Run, Tool};
 use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::facts::{Field, Read};
 use crate::vsphere::inventory::{Inventory, choose, deep, name, references};
 use crate::vsphere::props;
 use crate::vsphere::props::{Row, Select};
@@ -62,33 +62,33 @@ const PLACES: [Select<'static>; 2] = [
 /// What a list shows of a cluster, and what it is read from.
 const LISTED: &[&str] =
     &["name", "parent", "summary", "configuration.drsConfig", "configuration.dasConfig"];
-const FACTS: &[Fact] = &[
-    ("hosts", "summary.numHosts", As::Number),
-    ("effective_hosts", "summary.numEffectiveHosts", As::Number),
-    ("drs_enabled", "configuration.drsConfig.enabled", As::Flag),
-    ("drs_level", "configuration.drsConfig.defaultVmBehavior", As::Text),
-    ("ha_enabled", "configuration.dasConfig.enabled", As::Flag),
-    ("cpu_cores", "summary.numCpuCores", As::Number),
-    ("cpu_mhz", "summary.totalCpu", As::Number),
-    ("memory_mb", "summary.totalMemory", As::Megabytes),
-    ("overall_status", "summary.overallStatus", As::Text),
+const FACTS: &[Field] = &[
+    ("hosts", "summary.numHosts", Read::Number),
+    ("effective_hosts", "summary.numEffectiveHosts", Read::Number),
+    ("drs_enabled", "configuration.drsConfig.enabled", Read::Flag),
+    ("drs_level", "configuration.drsConfig.defaultVmBehavior", Read::Text),
+    ("ha_enabled", "configuration.dasConfig.enabled", Read::Flag),
+    ("cpu_cores", "summary.numCpuCores", Read::Number),
+    ("cpu_mhz", "summary.totalCpu", Read::Number),
+    ("memory_mb", "summary.totalMemory", Read::Megabytes),
+    ("overall_status", "summary.overallStatus", Read::Text),
 ];
-const MORE_FACTS: &[Fact] = &[
-    ("drs_migration_threshold", "configuration.drsConfig.vmotionRate", As::Number),
-    ("drs_score", "summary.drsScore", As::Number),
-    ("ha_admission_control", "configuration.dasConfig.admissionControlEnabled", As::Flag),
-    ("ha_failover_level", "configuration.dasConfig.failoverLevel", As::Number),
-    ("ha_host_monitoring", "configuration.dasConfig.hostMonitoring", As::Text),
-    ("ha_vm_monitoring", "configuration.dasConfig.vmMonitoring", As::Text),
-    ("cpu_threads", "summary.numCpuThreads", As::Number),
-    ("cpu_effective_mhz", "summary.effectiveCpu", As::Number),
-    ("memory_effective_mb", "summary.effectiveMemory", As::Number),
-    ("vmotions", "summary.numVmotions", As::Number),
+const MORE_FACTS: &[Field] = &[
+    ("drs_migration_threshold", "configuration.drsConfig.vmotionRate", Read::Number),
+    ("drs_score", "summary.drsScore", Read::Number),
+    ("ha_admission_control", "configuration.dasConfig.admissionControlEnabled", Read::Flag),
+    ("ha_failover_level", "configuration.dasConfig.failoverLevel", Read::Number),
+    ("ha_host_monitoring", "configuration.dasConfig.hostMonitoring", Read::Text),
+    ("ha_vm_monitoring", "configuration.dasConfig.vmMonitoring", Read::Text),
+    ("cpu_threads", "summary.numCpuThreads", Read::Number),
+    ("cpu_effective_mhz", "summary.effectiveCpu", Read::Number),
+    ("memory_effective_mb", "summary.effectiveMemory", Read::Number),
+    ("vmotions", "summary.numVmotions", Read::Number),
 ];
-const HOST_FACTS: &[Fact] = &[
-    ("cpu_usage_mhz", "summary.quickStats.overallCpuUsage", As::Number),
-    ("memory_usage_mb", "summary.quickStats.overallMemoryUsage", As::Number),
-    ("memory_mb", "summary.hardware.memorySize", As::Megabytes),
+const HOST_FACTS: &[Field] = &[
+    ("cpu_usage_mhz", "summary.quickStats.overallCpuUsage", Read::Number),
+    ("memory_usage_mb", "summary.quickStats.overallMemoryUsage", Read::Number),
+    ("memory_mb", "summary.hardware.memorySize", Read::Megabytes),
 ];
 
 const LACKS: &str = "has no clusters";

@@ -10,13 +10,14 @@ use crate::hv::prepared::Prepared;
 use crate::tools::args::{Arg, Args};
 use crate::tools::ctx::{Ctx, Gathered};
 use crate::tools::esxi::client;
+use crate::tools::esxi::facts::{plain, with_facts};
 use crate::tools::plan;
 use crate::tools::plan::{Deed, Plan};
 use crate::tools::reply::{Record, Reply, Rows};
 use crate::tools::vm::{LIMIT, OFFSET, page};
 use crate::tools::{Effect, Level, Run, Tool};
 use crate::vsphere::Vsphere;
-use crate::vsphere::facts::{Facts, Told};
+use crate::vsphere::facts::Facts;
 use crate::vsphere::host_facts;
 use crate::vsphere::hosts::HostAt;
 
@@ -125,26 +126,6 @@ fn place(it: &Place) -> Record {
     let fact = |record: Record, (name, fact): &(&'static str, Fact)| plain(record, name, fact);
     let record = it.facts.iter().fold(Record::new().text("name", &it.name), fact);
     record.text("path", &it.path).text("id", &it.id)
-}
-
-fn plain(record: Record, name: &'static str, fact: &Fact) -> Record {
-    match fact {
-        Fact::Text(text) => record.text(name, text),
-        Fact::Number(number) => record.int(name, *number),
-        Fact::Flag(flag) => record.flag(name, *flag),
-    }
-}
-
-/// Facts as an answer's fields, behind those that are there.
-pub fn with_facts(record: Record, facts: Facts) -> Record {
-    facts.into_iter().fold(record, |record, (name, told)| match told {
-        Told::Plain(fact) => plain(record, name, &fact),
-        Told::Texts(texts) => record.texts(name, &texts),
-        Told::Rows(rows) => {
-            let row = |facts| with_facts(Record::new(), facts);
-            record.records(name, rows.into_iter().map(row).collect())
-        }
-    })
 }
 
 type Teller = fn(&Vsphere, &Call, Option<&str>) -> Result<Vec<Facts>>;

@@ -9,12 +9,12 @@ use crate::tools::args::{Arg, Args, RESPONSE_FORMAT};
 use crate::tools::ctx::Ctx;
 use crate::tools::esxi::client;
 use crate::tools::esxi::facts;
-use crate::tools::esxi::facts::{As, Fact};
 use crate::tools::reply::{Record, Reply};
 use crate::tools::vm;
 use crate::tools::vm::{LIMIT, OFFSET};
 use crate::tools::{Effect, Level, Run, Tool};
 use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::facts::{Field, Read};
 use crate::vsphere::inventory::{Inventory, choose, is_a, name, references};
 use crate::vsphere::props;
 use crate::vsphere::props::{Row, Select};
@@ -240,13 +240,13 @@ fn network(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     Ok(Reply::record(record))
 }
 
-const NETWORK_FACTS: &[Fact] = &[
-    ("accessible", "summary.accessible", As::Flag),
-    ("opaque_network_id", "summary.opaqueNetworkId", As::Text),
-    ("opaque_network_type", "summary.opaqueNetworkType", As::Text),
-    ("description", "config.description", As::Text),
-    ("ports", "config.numPorts", As::Number),
-    ("port_binding", "config.type", As::Text),
+const NETWORK_FACTS: &[Field] = &[
+    ("accessible", "summary.accessible", Read::Flag),
+    ("opaque_network_id", "summary.opaqueNetworkId", Read::Text),
+    ("opaque_network_type", "summary.opaqueNetworkType", Read::Text),
+    ("description", "config.description", Read::Text),
+    ("ports", "config.numPorts", Read::Number),
+    ("port_binding", "config.type", Read::Text),
 ];
 
 fn bounded(all: &[Ref], most: usize) -> &[Ref] {

@@ -5,7 +5,6 @@ use crate::error::{Error, Result, quoted};
 use crate::text::order;
 use crate::tools::args::{Arg, Args};
 use crate::tools::ctx::Ctx;
-use crate::tools::esxi::facts::{As, Fact};
 use crate::tools::esxi::folder::VM;
 use crate::tools::esxi::inventory::{GLOB, count, fits};
 use crate::tools::esxi::{client, facts, of};
@@ -15,6 +14,7 @@ use crate::tools::reply::{Record, Reply};
 use crate::tools::vm;
 use crate::tools::vm::{LIMIT, OFFSET};
 use crate::tools::{Effect, Level, Run, Tool};
+use crate::vsphere::facts::{Field, Read};
 use crate::vsphere::inventory::{name, names_of, references};
 use crate::vsphere::pools;
 use crate::vsphere::pools::{Allotment, NewPool, Shares};
@@ -100,35 +100,35 @@ const MOST: i64 = 1_000_000_000;
 /// Most shares that a server takes.
 const MOST_SHARES: i32 = 4_000_000;
 
-const FACTS: &[Fact] = &[
-    ("cpu_shares", "config.cpuAllocation.shares.shares", As::Number),
-    ("cpu_shares_level", "config.cpuAllocation.shares.level", As::Text),
-    ("cpu_reservation_mhz", "config.cpuAllocation.reservation", As::Number),
-    ("cpu_reservation_expandable", "config.cpuAllocation.expandableReservation", As::Flag),
-    ("cpu_limit_mhz", "config.cpuAllocation.limit", As::Limit),
-    ("memory_shares", "config.memoryAllocation.shares.shares", As::Number),
-    ("memory_shares_level", "config.memoryAllocation.shares.level", As::Text),
-    ("memory_reservation_mb", "config.memoryAllocation.reservation", As::Number),
-    ("memory_reservation_expandable", "config.memoryAllocation.expandableReservation", As::Flag),
-    ("memory_limit_mb", "config.memoryAllocation.limit", As::Limit),
+const FACTS: &[Field] = &[
+    ("cpu_shares", "config.cpuAllocation.shares.shares", Read::Number),
+    ("cpu_shares_level", "config.cpuAllocation.shares.level", Read::Text),
+    ("cpu_reservation_mhz", "config.cpuAllocation.reservation", Read::Number),
+    ("cpu_reservation_expandable", "config.cpuAllocation.expandableReservation", Read::Flag),
+    ("cpu_limit_mhz", "config.cpuAllocation.limit", Read::Limit),
+    ("memory_shares", "config.memoryAllocation.shares.shares", Read::Number),
+    ("memory_shares_level", "config.memoryAllocation.shares.level", Read::Text),
+    ("memory_reservation_mb", "config.memoryAllocation.reservation", Read::Number),
+    ("memory_reservation_expandable", "config.memoryAllocation.expandableReservation", Read::Flag),
+    ("memory_limit_mb", "config.memoryAllocation.limit", Read::Limit),
 ];
 
 /// The memory of `runtime` is in bytes, that of everything else in MB.
-const USE: &[Fact] = &[
-    ("cpu_usage_mhz", "runtime.cpu.overallUsage", As::Number),
-    ("cpu_max_usage_mhz", "runtime.cpu.maxUsage", As::Number),
-    ("cpu_reservation_used_mhz", "runtime.cpu.reservationUsed", As::Number),
-    ("cpu_unreserved_mhz", "runtime.cpu.unreservedForPool", As::Number),
-    ("memory_usage_mb", "runtime.memory.overallUsage", As::Megabytes),
-    ("memory_max_usage_mb", "runtime.memory.maxUsage", As::Megabytes),
-    ("memory_reservation_used_mb", "runtime.memory.reservationUsed", As::Megabytes),
-    ("memory_unreserved_mb", "runtime.memory.unreservedForPool", As::Megabytes),
-    ("memory_guest_usage_mb", "summary.quickStats.guestMemoryUsage", As::Number),
-    ("memory_host_usage_mb", "summary.quickStats.hostMemoryUsage", As::Number),
-    ("memory_ballooned_mb", "summary.quickStats.balloonedMemory", As::Number),
-    ("memory_swapped_mb", "summary.quickStats.swappedMemory", As::Number),
-    ("configured_memory_mb", "summary.configuredMemoryMB", As::Number),
-    ("overall_status", "runtime.overallStatus", As::Text),
+const USE: &[Field] = &[
+    ("cpu_usage_mhz", "runtime.cpu.overallUsage", Read::Number),
+    ("cpu_max_usage_mhz", "runtime.cpu.maxUsage", Read::Number),
+    ("cpu_reservation_used_mhz", "runtime.cpu.reservationUsed", Read::Number),
+    ("cpu_unreserved_mhz", "runtime.cpu.unreservedForPool", Read::Number),
+    ("memory_usage_mb", "runtime.memory.overallUsage", Read::Megabytes),
+    ("memory_max_usage_mb", "runtime.memory.maxUsage", Read::Megabytes),
+    ("memory_reservation_used_mb", "runtime.memory.reservationUsed", Read::Megabytes),
+    ("memory_unreserved_mb", "runtime.memory.unreservedForPool", Read::Megabytes),
+    ("memory_guest_usage_mb", "summary.quickStats.guestMemoryUsage", Read::Number),
+    ("memory_host_usage_mb", "summary.quickStats.hostMemoryUsage", Read::Number),
+    ("memory_ballooned_mb", "summary.quickStats.balloonedMemory", Read::Number),
+    ("memory_swapped_mb", "summary.quickStats.swappedMemory", Read::Number),
+    ("configured_memory_mb", "summary.configuredMemoryMB", Read::Number),
+    ("overall_status", "runtime.overallStatus", Read::Text),
 ];
 
 fn start(row: &Row, path: &str) -> Record {
