@@ -37,8 +37,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // rcgen: its certificate when it listens. roxmltree: its own reader of requests. flate2: PNG and
     // its inventory. miniserde: the state file. ring: digests of uploads.
     ("sim", "error text web vim", "flate2 miniserde rcgen ring roxmltree rustls"),
-    ("tools", "error text audit metrics files hv", "ring"),
-    ("tools/esxi", "error text audit metrics files hv tools vsphere vim", ""),
+    ("tools", "error text audit metrics files ova hv", "ring"),
+    ("tools/esxi", "error text audit metrics files ova hv tools vsphere vim", ""),
     ("mcp", "error text audit metrics files hv tools", "smol"),
     // zeroize: whole env files are read, passwords in them, and wiped after.
     ("config", "error text", "zeroize"),

@@ -87,7 +87,15 @@ remove_nic | vm_name* nic_label* | vm | D
 change_nic_network | vm_name* nic_label* new_network* | vm |
 connect_nic | vm_name* nic_label* connected:b=true | power | I
 set_nic_mac | vm_name* nic_label* mac_address* | vm |
+ova
+inspect_ova | ova_path* | read | R
+deploy_ova | ova_path* vm_name* datastore network network_map:o power_on:b=false disk_provisioning=thin deployment_option properties:o iso_path iso_datastore boot_from_iso:b=true verify:b=true mode=push accept_licenses:b=false | vm |
+deploy_ovf | ovf_path* vm_name* datastore network power_on:b=false | vm |
+list_ovf_networks | ovf_path* datastore | read | R
+export_vm_ovf | vm_name* target_path* datastore format | vm |
 datastore
+download_from_datastore | datastore* path* save_to max_memory_mb:i=50 | vm | R
+upload_to_datastore | datastore* remote_path* local_path content_base64 url | vm | D I
 get_datastore_info | name* | read | R
 browse_datastore | datastore* path recursive:b=false pattern | read | R
 delete_datastore_file | datastore* path* | vm | D I

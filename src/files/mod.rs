@@ -6,9 +6,11 @@
 //! (`openat2`), so that a link that leads out, or one that is swapped at the last moment, is refused
 //! and not followed; and a file that is being written bears a temporary name until it is whole.
 
+pub mod source;
+
 use std::fs::File;
 use std::io;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,6 +19,7 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
+use crate::files::source::Source;
 
 /// Where tools may read and write.
 #[derive(Clone, Debug)]
@@ -25,19 +28,6 @@ pub struct Files {
     roots: Option<Vec<PathBuf>>,
     /// Nothing may be written.
     read_only: bool,
-}
-
-/// A file that is read.
-pub struct Source {
-    file: File,
-    /// Bytes at the moment of opening.
-    pub size: u64,
-}
-
-impl Read for Source {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.file.read(into)
-    }
 }
 
 /// A file that is being written; what is not [`commit`](Target::commit)ted is removed.
@@ -112,7 +102,7 @@ impl Files {
     }
 
     /// Opens a file to read it.
-    pub fn open(&self, path: &str) -> Result<Source> {
+    pub fn open(&self, path: &str) -> Result<Source<'static>> {
         let (folder, rest) = self.place(path)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = File::from(self.at(&folder, &rest, flags, path)?);
@@ -120,7 +110,7 @@ impl Files {
         if !about.is_file() {
             return Err(Error::usage(format!("`{path}` is no plain file")));
         }
-        Ok(Source { file, size: about.len() })
+        Ok(Source::file(path, file, about.len()))
     }
 
     /// Begins a file; one that is there is refused unless `overwrite`.
@@ -252,8 +242,8 @@ mod tests {
         let folder = folder("out");
         let files = Files::below(vec![folder.join("in")]);
         let path = |name: &str| folder.join(name).display().to_string();
-        assert_eq!(files.open(&path("in/plain")).unwrap().size, 4);
-        assert_eq!(files.open("same").unwrap().size, 4);
+        assert_eq!(files.open(&path("in/plain")).unwrap().size(), Some(4));
+        assert_eq!(files.open("same").unwrap().size(), Some(4));
         for bad in ["secret", "in/out", "in/../secret", "in/sub/../../secret"] {
             assert_eq!(files.open(&path(bad)).err().unwrap().kind(), Kind::Denied, "{bad}");
         }

@@ -7,6 +7,7 @@
 //! verbs that need reading before they can be explained return a [`prepared::Prepared`], which
 //! says what would happen and changes nothing until it is run.
 
+pub mod appliances;
 pub mod call;
 pub mod console;
 pub mod disks;
@@ -15,6 +16,7 @@ pub mod guest;
 pub mod lifecycle;
 pub mod mac;
 pub mod machines;
+pub mod meter;
 pub mod model;
 pub mod nics;
 pub mod places;
@@ -24,6 +26,7 @@ pub mod snapshots;
 pub mod stores;
 
 use crate::error::Result;
+use crate::hv::appliances::Appliances;
 use crate::hv::call::Call;
 use crate::hv::console::Console;
 use crate::hv::disks::Disks;
@@ -77,6 +80,9 @@ pub trait Host: Send + Sync {
 
     /// Files on datastores.
     fn stores(&self) -> Option<&dyn Stores>;
+
+    /// Machines from appliances, and into them.
+    fn appliances(&self) -> Option<&dyn Appliances>;
 
     /// The way back to the product's own client, for tools of that product only.
     fn as_any(&self) -> &dyn std::any::Any;

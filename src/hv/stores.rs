@@ -3,6 +3,8 @@
 //! A path is the part behind the datastore, with `/` between folders. Every change prepares: it
 //! looks at both ends and at who uses the files, and touches nothing until it is run.
 
+use std::io::Read;
+
 use crate::error::Result;
 use crate::hv::call::Call;
 use crate::hv::places::Place;
@@ -79,6 +81,30 @@ pub struct Transfer<'a> {
     pub force: bool,
 }
 
+/// Gives what a file holds from a byte on, to its end.
+pub type Reading<'a> = Box<dyn FnMut(u64) -> Result<Box<dyn Read + Send>> + Send + 'a>;
+
+/// A file on a datastore that is read, from wherever is wanted.
+pub struct Stored<'a> {
+    /// As the hypervisor writes it.
+    pub shown: String,
+    pub size: u64,
+    pub open: Reading<'a>,
+}
+
+/// A file on a datastore that is to be written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Slot {
+    /// As the hypervisor writes it.
+    pub shown: String,
+    pub store: String,
+    pub path: String,
+    /// Bytes of the file that is there and goes.
+    pub replaces: Option<i64>,
+    /// Folders above it that are missing, and made.
+    pub makes: Option<String>,
+}
+
 /// The datastores of one server.
 pub trait Stores: Send + Sync {
     /// The one datastore that `wanted` means, by name, id or inventory path; with the machines'
@@ -95,4 +121,17 @@ pub trait Stores: Send + Sync {
     fn make_folder<'a>(&'a self, call: &Call, store: &str, path: &str) -> Result<Prepared<'a>>;
 
     fn transfer<'a>(&'a self, call: &Call, what: &Transfer<'_>) -> Result<Prepared<'a>>;
+
+    /// Whether a text names a file on a datastore by itself, datastore included.
+    fn is_path(&self, text: &str) -> bool;
+
+    /// A file to be read; `store` may be left out where the path names it.
+    fn read<'a>(&'a self, call: &Call, store: Option<&str>, path: &str) -> Result<Stored<'a>>;
+
+    /// Where a file would be written; one that is there is refused unless `overwrite`, and files that
+    /// machines use always.
+    fn slot(&self, call: &Call, store: Option<&str>, path: &str, overwrite: bool) -> Result<Slot>;
+
+    /// Writes a file, of so many bytes where that is known. When it fails, nothing of it stays.
+    fn write(&self, call: &Call, to: &Slot, size: Option<u64>, body: &mut dyn Read) -> Result<()>;
 }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::hv::Host;
+use crate::hv::appliances::Appliances;
 use crate::hv::call::Call;
 use crate::hv::console::Console;
 use crate::hv::disks::Disks;
@@ -105,6 +106,10 @@ impl<'a> Ctx<'a> {
 
     pub fn stores(&self) -> Result<&'a dyn Stores> {
         self.family("files on datastores", |host| host.stores())
+    }
+
+    pub fn appliances(&self) -> Result<&'a dyn Appliances> {
+        self.family("appliances", |host| host.appliances())
     }
 
     fn family<T: ?Sized>(

@@ -212,7 +212,7 @@ fn plan_write(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Writing>> {
             }
             (None, Some(local)) => {
                 let source = ctx.files.open(local)?;
-                let size = source.size;
+                let size = source.size().unwrap_or(0);
                 (Box::new(source), size, format!("`{local}` of this machine"))
             }
             (None, None) => {

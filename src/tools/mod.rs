@@ -11,6 +11,7 @@ pub mod completions;
 pub mod console;
 pub mod ctx;
 pub mod datastore;
+pub mod datastore_files;
 pub mod disk;
 pub mod docs;
 pub mod esxi;
@@ -21,6 +22,9 @@ pub mod guest_text;
 pub mod keyboard;
 pub mod nic;
 pub mod offer;
+pub mod ova;
+pub mod ova_deploy;
+pub mod ova_export;
 pub mod plan;
 pub mod power;
 pub mod prompts;
@@ -148,10 +152,16 @@ pub static FAMILIES: &[Family] = &[
     },
     Family { name: "nic", about: "Network cards", default: false, shelves: &[nic::TOOLS] },
     Family {
+        name: "ova",
+        about: "Appliances: look into OVA and OVF, deploy and export them",
+        default: true,
+        shelves: &[ova::TOOLS, ova_deploy::TOOLS, ova_export::TOOLS],
+    },
+    Family {
         name: "datastore",
         about: "Files on datastores",
         default: false,
-        shelves: &[datastore::TOOLS],
+        shelves: &[datastore::TOOLS, datastore_files::TOOLS],
     },
     Family {
         name: "host",

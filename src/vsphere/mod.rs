@@ -6,6 +6,7 @@
 //! host refuses (wrong order, newer fields), so order and version are right by construction.
 
 pub mod alarms;
+pub mod appliances;
 pub mod boot;
 pub mod browse;
 pub mod check;
@@ -23,6 +24,7 @@ pub mod disks;
 pub mod drives;
 pub mod encode;
 pub mod events;
+pub mod export;
 pub mod facts;
 pub mod faults;
 pub mod folders;
@@ -37,6 +39,7 @@ mod host_fields;
 pub mod host_firewall;
 pub mod host_services;
 pub mod hosts;
+pub mod import;
 pub mod inventory;
 pub mod iso;
 pub mod keyboard;
@@ -69,6 +72,7 @@ pub mod site;
 pub mod slots;
 pub mod snapshots;
 pub mod store_change;
+pub mod store_files;
 pub mod store_move;
 pub mod store_path;
 pub mod stores;
@@ -85,6 +89,7 @@ use std::sync::atomic::Ordering;
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::Host;
+use crate::hv::appliances::Appliances;
 use crate::hv::call::Call;
 use crate::hv::console::Console;
 use crate::hv::disks::Disks;
@@ -240,6 +245,10 @@ impl Host for Vsphere {
     }
 
     fn stores(&self) -> Option<&dyn Stores> {
+        Some(self)
+    }
+
+    fn appliances(&self) -> Option<&dyn Appliances> {
         Some(self)
     }
 

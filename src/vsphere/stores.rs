@@ -4,18 +4,20 @@
 //! path means a file only together with its datacenter. Unverified: how a path names a datastore
 //! whose own name has a `%`.
 
+use std::io::Read;
+
 use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::Call;
 use crate::hv::places::{Fact, Place};
 use crate::hv::prepared::Prepared;
-use crate::hv::stores::{Browse, Entry, Mount, StoreDetail, Stores, Transfer};
+use crate::hv::stores::{Browse, Entry, Mount, Slot, StoreDetail, Stored, Stores, Transfer};
 use crate::text::nearest::nearest;
 use crate::text::order;
 use crate::vim::value::{Object, Ref};
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::store_path::{StorePath, bare, full};
 use crate::vsphere::tree::{Tree, unescaped};
-use crate::vsphere::{Vsphere, browse, props, store_change, store_move, tree};
+use crate::vsphere::{Vsphere, browse, props, store_change, store_files, store_move, tree};
 
 const KINDS: &[&str] = &["Datastore", "Folder", "Datacenter"];
 
@@ -214,6 +216,22 @@ impl Stores for Vsphere {
 
     fn transfer<'a>(&'a self, call: &Call, what: &Transfer<'_>) -> Result<Prepared<'a>> {
         store_move::prepare(self, call, what)
+    }
+
+    fn is_path(&self, text: &str) -> bool {
+        store_files::is_path(text)
+    }
+
+    fn read<'a>(&'a self, call: &Call, store: Option<&str>, path: &str) -> Result<Stored<'a>> {
+        store_files::read(self, call, store, path)
+    }
+
+    fn slot(&self, call: &Call, store: Option<&str>, path: &str, overwrite: bool) -> Result<Slot> {
+        store_files::slot(self, call, store, path, overwrite)
+    }
+
+    fn write(&self, call: &Call, to: &Slot, size: Option<u64>, body: &mut dyn Read) -> Result<()> {
+        store_files::write(self, call, to, size, body)
     }
 }
 

@@ -111,7 +111,7 @@ pub fn store(it: &Vsphere, call: &Call, at: &Inside, path: &str, file: Outgoing)
     let url = url.as_ref().and_then(Value::as_text).unwrap_or_default();
     let request = Request::new("PUT", "", b"")
         .header("Content-Type", "application/octet-stream")
-        .sending(Upload::new(Watched::new(call, file.body, file.size), file.size));
+        .sending(Upload::new(Watched::new(call, file.body, file.size), Some(file.size)));
     send(it, call, at, url, request).map(drop)
 }
 

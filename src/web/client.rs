@@ -160,7 +160,7 @@ impl Exchange for Client {
         let silence = request.silence.unwrap_or(self.silence);
         if let Some(upload) = &request.upload {
             let mut body = upload;
-            return self.way.send(request, Some(upload.length), &mut body, silence);
+            return self.way.send(request, upload.length, &mut body, silence);
         }
         let (mut head, body) = self.send(request, silence)?.into_parts();
         let raw = Raw {

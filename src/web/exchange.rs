@@ -23,7 +23,7 @@ pub struct Request<'a> {
     /// The body; none is sent when it is empty, unless the method always has one.
     pub body: &'a [u8],
     /// A body that is read while it is sent, instead of `body`.
-    pub upload: Option<Upload>,
+    pub upload: Option<Upload<'a>>,
     /// The longest wait for the peer's next byte, where the client's own is too short (long polls).
     pub silence: Option<Duration>,
 }
@@ -36,7 +36,7 @@ impl<'a> Request<'a> {
     }
 
     /// The same request with a body that is read while it is sent.
-    pub fn sending(self, upload: Upload) -> Request<'a> {
+    pub fn sending(self, upload: Upload<'a>) -> Request<'a> {
         Request { upload: Some(upload), ..self }
     }
 
@@ -59,28 +59,29 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// A body of known length that is read while it is sent: never more than `length` bytes of it, and
-/// one that ends early is an error of its reader, since the peer would wait for the rest.
-pub struct Upload {
+/// A body that is read while it is sent. With a length, never more than so many bytes of it are sent,
+/// and one that ends early is an error of its reader, since the peer would wait for the rest; without
+/// one it is sent in chunks.
+pub struct Upload<'a> {
     /// What Content-Length says.
-    pub length: u64,
-    body: RefCell<io::Take<Box<dyn Read + Send>>>,
+    pub length: Option<u64>,
+    body: RefCell<io::Take<Box<dyn Read + 'a>>>,
 }
 
-impl Upload {
-    /// The first `length` bytes of `body`.
-    pub fn new(body: impl Read + Send + 'static, length: u64) -> Upload {
-        let body: Box<dyn Read + Send> = Box::new(body);
-        Upload { length, body: RefCell::new(body.take(length)) }
+impl<'a> Upload<'a> {
+    /// The first `length` bytes of `body`, or all of it.
+    pub fn new(body: impl Read + 'a, length: Option<u64>) -> Upload<'a> {
+        let body: Box<dyn Read + 'a> = Box::new(body);
+        Upload { length, body: RefCell::new(body.take(length.unwrap_or(u64::MAX))) }
     }
 }
 
 /// Reads what is left of it; an upload can be sent once.
-impl Read for &Upload {
+impl Read for &Upload<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut body = self.body.try_borrow_mut().map_err(io::Error::other)?;
         let read = body.read(into)?;
-        if read == 0 && !into.is_empty() && body.limit() > 0 {
+        if read == 0 && !into.is_empty() && self.length.is_some() && body.limit() > 0 {
             let said = format!("what was to be sent ended {} bytes early", body.limit());
             return Err(into_io(
                 Error::new(Kind::Conflict, said)
@@ -215,11 +216,14 @@ mod tests {
     #[test]
     fn an_upload_is_as_long_as_it_says_or_fails() {
         let mut sent = Vec::new();
-        (&Upload::new(&b"12345"[..], 3)).read_to_end(&mut sent).unwrap();
+        (&Upload::new(&b"12345"[..], Some(3))).read_to_end(&mut sent).unwrap();
         assert_eq!(sent, b"123");
-        let short = Upload::new(&b"12"[..], 3);
+        let short = Upload::new(&b"12"[..], Some(3));
         let error = from_io((&short).read_to_end(&mut sent).unwrap_err());
         assert!(error.to_string().contains("ended 1 bytes early"), "{error}");
+        sent.clear();
+        (&Upload::new(&b"12"[..], None)).read_to_end(&mut sent).unwrap();
+        assert_eq!(sent, b"12");
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn a_body_that_is_read_while_it_is_sent_has_its_length_and_all_of_it() {
     let server = serve(None, hello);
     let client = plain(&server);
     let body = "0123456789".repeat(20_000);
-    let upload = Upload::new(std::io::Cursor::new(body.clone().into_bytes()), 200_000);
+    let upload = Upload::new(std::io::Cursor::new(body.clone().into_bytes()), Some(200_000));
     let request = Request::new("PUT", "/guestFile?id=1", b"").sending(upload);
     assert_eq!(client.exchange(&request).unwrap().status, 200);
     let heard = server.last();
@@ -68,11 +68,11 @@ fn a_body_that_is_read_while_it_is_sent_has_its_length_and_all_of_it() {
     let lower = heard[..1_000].to_lowercase();
     assert!(!lower.contains("transfer-encoding") && !lower.contains("expect:"), "{lower}");
     // Nothing at all is a body too.
-    let empty = Request::new("PUT", "/x", b"").sending(Upload::new(std::io::empty(), 0));
+    let empty = Request::new("PUT", "/x", b"").sending(Upload::new(std::io::empty(), Some(0)));
     assert_eq!(client.exchange(&empty).unwrap().status, 200);
     assert!(server.last().contains("\r\ncontent-length: 0\r\n"));
     // One that ends early says so at once, and the peer is not left waiting.
-    let short = Request::new("PUT", "/x", b"").sending(Upload::new(&b"abc"[..], 10));
+    let short = Request::new("PUT", "/x", b"").sending(Upload::new(&b"abc"[..], Some(10)));
     let error = client.exchange(&short).unwrap_err();
     assert!(
         error.kind() == Kind::Conflict && error.to_string().contains("7 bytes early"),

@@ -1,0 +1,188 @@
+//! Something that is read: a local file, standard input, or what is fetched from elsewhere.
+//!
+//! It must not know what it holds. Surprising: a source that is fetched may lose its connection while
+//! nobody reads, as hosts take their time; it is then asked for again, from where it was.
+
+use std::fs::File;
+use std::io;
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
+
+use crate::error::{Error, Kind, Result};
+use crate::web::exchange::{from_io, into_io};
+
+/// How often one place is asked for again before it is given up.
+const RETRIES: u32 = 3;
+
+/// Gives what is there from a byte on, to its end.
+pub type Open<'a> = Box<dyn FnMut(u64) -> Result<Box<dyn Read + Send>> + Send + 'a>;
+
+/// Something that is read front to back, and from elsewhere again where it can be.
+pub struct Source<'a> {
+    /// As messages name it, without what is secret.
+    shown: String,
+    size: Option<u64>,
+    at: u64,
+    way: Way<'a>,
+}
+
+enum Way<'a> {
+    File(File),
+    Pipe(Box<dyn Read + Send + 'a>),
+    Fetched {
+        open: Open<'a>,
+        body: Option<Box<dyn Read + Send>>,
+        /// Failures since the last byte came.
+        failed: u32,
+    },
+}
+
+impl<'a> Source<'a> {
+    /// A file of this machine.
+    pub fn file(shown: impl Into<String>, file: File, size: u64) -> Source<'a> {
+        Source { shown: shown.into(), size: Some(size), at: 0, way: Way::File(file) }
+    }
+
+    /// What can be read once.
+    pub fn pipe(shown: impl Into<String>, body: impl Read + Send + 'a) -> Source<'a> {
+        Source { shown: shown.into(), size: None, at: 0, way: Way::Pipe(Box::new(body)) }
+    }
+
+    /// What is fetched from any byte on; `first` is its beginning, where that is open already.
+    pub fn fetched(
+        shown: impl Into<String>,
+        size: Option<u64>,
+        first: Option<Box<dyn Read + Send>>,
+        open: Open<'a>,
+    ) -> Source<'a> {
+        let way = Way::Fetched { open, body: first, failed: 0 };
+        Source { shown: shown.into(), size, at: 0, way }
+    }
+
+    /// What messages call it.
+    pub fn shown(&self) -> &str {
+        &self.shown
+    }
+
+    /// Bytes of all of it, where that is known.
+    pub fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Whether it can be read from any place, and again.
+    pub fn can_seek(&self) -> bool {
+        !matches!(self.way, Way::Pipe(_))
+    }
+
+    /// The next byte that is read.
+    pub fn position(&self) -> u64 {
+        self.at
+    }
+
+    /// Goes on reading from another byte.
+    pub fn seek(&mut self, to: u64) -> Result<()> {
+        if to == self.at {
+            return Ok(());
+        }
+        match &mut self.way {
+            Way::Pipe(_) => {
+                return Err(Error::bug("a pipe was asked to go back"));
+            }
+            Way::File(file) => {
+                file.seek(SeekFrom::Start(to)).map_err(|error| failed(&self.shown, &error))?;
+            }
+            Way::Fetched { body, failed, .. } => (*body, *failed) = (None, 0),
+        }
+        self.at = to;
+        Ok(())
+    }
+}
+
+fn failed(shown: &str, error: &io::Error) -> Error {
+    Error::new(Kind::Conflict, format!("`{shown}` cannot be read: {error}"))
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let got = match &mut self.way {
+            Way::File(file) => loop {
+                match file.read(into) {
+                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                    result => break result.map_err(|it| into_io(failed(&self.shown, &it)))?,
+                }
+            },
+            Way::Pipe(pipe) => pipe.read(into)?,
+            Way::Fetched { open, body, failed } => loop {
+                if into.is_empty() || self.size.is_some_and(|size| self.at >= size) {
+                    break 0;
+                }
+                let result = match body {
+                    Some(open) => open.read(into).map_err(from_io),
+                    None => match open(self.at) {
+                        Ok(opened) => {
+                            *body = Some(opened);
+                            continue;
+                        }
+                        Err(error) => Err(error),
+                    },
+                };
+                let cut = || Error::new(Kind::Network, "it ended too early");
+                let error = match result {
+                    Ok(0) if self.size.is_some() => cut(),
+                    Ok(got) => {
+                        *failed = 0;
+                        break got;
+                    }
+                    Err(error) => error,
+                };
+                (*body, *failed) = (None, *failed + 1);
+                if *failed > RETRIES || error.kind() != Kind::Network {
+                    let said = format!("`{}` after {} bytes", self.shown, self.at);
+                    return Err(into_io(error.during(said)));
+                }
+                log::warn!("`{}` broke off after {} bytes, going on: {error}", self.shown, self.at);
+            },
+        };
+        self.at += got as u64;
+        Ok(got)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn what_breaks_off_goes_on_where_it_was() {
+        static DATA: &[u8] = b"0123456789";
+        let opened = AtomicUsize::new(0);
+        let open: Open<'_> = Box::new(|from| {
+            opened.fetch_add(1, Ordering::SeqCst);
+            let from = usize::try_from(from).unwrap();
+            // Never more than four bytes a connection.
+            Ok(Box::new(&DATA[from..DATA.len().min(from + 4)]))
+        });
+        let mut source = Source::fetched("x", Some(10), Some(Box::new(&DATA[..4])), open);
+        let mut all = Vec::new();
+        source.read_to_end(&mut all).unwrap();
+        assert_eq!(all, DATA);
+        assert_eq!(opened.load(Ordering::SeqCst), 2);
+        source.seek(8).unwrap();
+        all.clear();
+        source.read_to_end(&mut all).unwrap();
+        assert_eq!((all.as_slice(), source.position()), (&b"89"[..], 10));
+    }
+
+    #[test]
+    fn what_does_not_come_back_is_told_with_how_far_it_came() {
+        let open: Open<'_> = Box::new(|_| Err(Error::new(Kind::Network, "nobody answers")));
+        let mut source =
+            Source::fetched("http://x/a.ova", Some(10), Some(Box::new(&b"0123"[..])), open);
+        let mut all = Vec::new();
+        let error = from_io(source.read_to_end(&mut all).unwrap_err()).to_string();
+        assert!(error.contains("`http://x/a.ova` after 4 bytes: nobody answers"), "{error}");
+        let open: Open<'_> = Box::new(|_| Err(Error::new(Kind::NotFound, "gone")));
+        let mut source = Source::fetched("x", None, None, open);
+        assert_eq!(from_io(source.read(&mut [0]).unwrap_err()).kind(), Kind::NotFound);
+    }
+}

@@ -1,0 +1,5 @@
+//! Appliances onto a hypervisor, in one pass.
+
+use crate::tools::Tool;
+
+pub static TOOLS: &[Tool] = &[];
