@@ -223,6 +223,10 @@ impl Host for Fake {
         None
     }
 
+    fn appliances(&self) -> Option<&dyn jumpvisor::hv::appliances::Appliances> {
+        None
+    }
+
     fn stores(&self) -> Option<&dyn jumpvisor::hv::stores::Stores> {
         None
     }
