@@ -95,7 +95,7 @@ impl Host {
 
     fn is_clean(&self) {
         let machines = told(&self.call(&["list_vms", "limit=100"]));
-        assert!(machines.contains("edge-router"), "{machines}");
+        assert!(machines.contains("edge01"), "{machines}");
         assert!(!machines.contains("victim"), "{machines}");
         let files = told(&self.call(&["browse_datastore", "datastore=datastore1"]));
         assert!(!files.contains("victim"), "{files}");
