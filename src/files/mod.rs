@@ -7,6 +7,7 @@
 //! and not followed; and a file that is being written bears a temporary name until it is whole.
 
 pub mod source;
+pub mod url;
 
 use std::fs::File;
 use std::io;
