@@ -39,11 +39,11 @@ impl Hosts {
     }
 
     /// Those of a list: `name`, `*.name` for all below it, an address, a range such as `10.0.0.0/8`;
-    /// `*` is any host, and an empty list none.
+    /// `*` is any host, and an empty list none, as `none` is.
     pub fn listed(list: &[String]) -> Hosts {
         let tidy = |it: &String| it.trim_matches(['[', ']']).trim_end_matches('.').to_lowercase();
         let any = list.iter().any(|it| it == "*");
-        Hosts { listed: (!any).then(|| list.iter().map(tidy).collect()) }
+        Hosts { listed: (!any).then(|| list.iter().map(tidy).filter(|it| it != "none").collect()) }
     }
 
     /// Refuses a host that no address could make welcome, before anybody is asked for its address.
@@ -279,6 +279,10 @@ mod tests {
         );
         assert_eq!(admit(Some(&["127.0.0.1"]), "localhost", &["::1", "127.0.0.1"]), "127.0.0.1");
         assert_eq!(admit(Some(&[]), "h", &["8.8.8.8"]), "nothing may be fetched from `h`");
+        assert_eq!(
+            admit(Some(&["none"]), "none", &["8.8.8.8"]),
+            "nothing may be fetched from `none`"
+        );
         assert_eq!(admit(Some(&["x"]), "h", &[]), "nothing may be fetched from `h`");
     }
 

@@ -127,6 +127,11 @@ impl Url {
         (self.tls, &self.host, self.port) == (other.tls, &other.host, other.port)
     }
 
+    /// Whether both ask for the same, user and password aside.
+    pub fn is_same(&self, other: &Url) -> bool {
+        self.same_origin(other) && (&self.path, &self.query) == (&other.path, &other.query)
+    }
+
     /// The same without user and password.
     pub fn without_login(mut self) -> Url {
         self.login = None;
