@@ -2,8 +2,9 @@
 //!
 //! Each redirect passes the gate anew, and the address that was checked is the one that is connected
 //! to. Only the system's authorities are trusted (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), never
-//! what is set for hypervisors. Behind a proxy it is the proxy that looks up the name and connects: the
-//! name is judged here, and its address where it is known here. Surprising: whether a file can be gone
+//! what is set for hypervisors. Behind a proxy, which is asked for a tunnel for plain http too, it is the
+//! proxy that looks up the name and connects: the name is judged here, and its address where it is
+//! known here. Surprising: whether a file can be gone
 //! on with is asked for with the very first request, as a range of all of it, because many servers that
 //! can do it do not say so.
 
@@ -99,7 +100,12 @@ impl Web {
                 self.hosts.admit_proxied(&url.host, &found.unwrap_or_default())?;
                 Vec::new()
             }
-            None => self.hosts.admit(&url.host, &found.map_err(|it| no_address(url, &it))?)?,
+            None => {
+                let found = found.map_err(|error| {
+                    self.hosts.refusal(&url.host).unwrap_or_else(|| no_address(url, &error))
+                })?;
+                self.hosts.admit(&url.host, &found)?
+            }
         };
         let settings = Settings {
             host: url.host.clone(),
@@ -283,23 +289,18 @@ impl Fetch {
         self.uncoded(response)?;
         let told = response.header("Content-Range");
         let part = told.and_then(content_range);
-        let fits = |part: &Part| {
-            let as_before = self.facts.size.is_none() || part.of == self.facts.size;
-            part.first == from && part.of.is_none_or(|of| part.last < of) && as_before
+        let part = part.filter(|it| it.first == from && it.of.is_none_or(|of| it.last < of));
+        let Some(part) = part else {
+            let told = quoted(told.unwrap_or("nothing"));
+            let said = format!("asked for what follows byte {from}, its server sent `{told}`");
+            return Err(Error::new(Kind::Remote, said).hint(
+                "That server is broken, or a cache before it; fetch the file and pass its path",
+            ));
         };
-        match part {
-            Some(part) if fits(&part) => {
-                Ok(Facts { size: part.of, ranges: part.of.is_some(), mark: mark(response) })
-            }
-            Some(part) if part.first == from && part.of != self.facts.size => Err(self.changed()),
-            _ => {
-                let told = quoted(told.unwrap_or("nothing"));
-                let said = format!("asked for what follows byte {from}, its server sent `{told}`");
-                Err(Error::new(Kind::Remote, said).hint(
-                    "That server is broken, or a cache before it; fetch the file and pass its path",
-                ))
-            }
+        if self.facts.size.is_some() && part.of != self.facts.size {
+            return Err(self.changed());
         }
+        Ok(Facts { size: part.of, ranges: part.of.is_some(), mark: mark(response) })
     }
 
     /// Refuses what was packed on its way; what is called `.gz` may say that it is packed.

@@ -72,10 +72,15 @@ impl Hosts {
     /// Whether a host may be asked for through a proxy, which will look its address up anew; `found`
     /// is what is known of it here, perhaps nothing.
     pub(crate) fn admit_proxied(&self, host: &str, found: &[SocketAddr]) -> Result<()> {
-        if found.is_empty() && !self.names(host) {
-            return Err(self.unlisted(host));
+        if let Some(refusal) = self.refusal(host).filter(|_| found.is_empty()) {
+            return Err(refusal);
         }
         found.iter().try_for_each(|it| self.judge(host, it.ip().to_canonical()))
+    }
+
+    /// Why a host that has no address would not be asked, if it would not.
+    pub(crate) fn refusal(&self, host: &str) -> Option<Error> {
+        (!self.names(host)).then(|| self.unlisted(host))
     }
 
     fn judge(&self, host: &str, address: IpAddr) -> Result<()> {

@@ -171,7 +171,8 @@ fn gave_up(error: Error, shown: &str, at: u64, ranges: bool) -> Error {
 
 impl Read for Source<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.stop.check().map_err(into_io)?;
+        let stopped = |error: Error| into_io(error.during(format!("`{}`", self.shown)));
+        self.stop.check().map_err(stopped)?;
         let got = match &mut self.way {
             Way::File(file) => loop {
                 match file.read(into) {
@@ -210,7 +211,7 @@ impl Read for Source<'_> {
                         Err(error) => error,
                     };
                     *body = None;
-                    self.stop.check().map_err(into_io)?;
+                    self.stop.check().map_err(stopped)?;
                     let again = pause(&error, *failed).filter(|_| *ranges || self.at == 0);
                     *failed += 1;
                     let Some(pause) = again else {
@@ -219,7 +220,7 @@ impl Read for Source<'_> {
                     let (shown, at) = (&self.shown, self.at);
                     log::warn!("`{shown}` broke off after {at} bytes, going on: {error}");
                     self.stop.pause(pause);
-                    self.stop.check().map_err(into_io)?;
+                    self.stop.check().map_err(stopped)?;
                 }
             }
         };
