@@ -117,6 +117,7 @@ impl<'a> Ctx<'a> {
     /// Opens what the caller named to be read: a URL, `-`, or a file of this machine. Cancelling the
     /// call ends opening and reading it, even where a server hangs.
     pub fn source(&self, text: &str) -> Result<Source<'static>> {
+        self.call.check()?;
         let stop = Stop::default();
         let hook = stop.clone();
         let hooked = self.call.cancel().on_cancel(move || hook.stop());

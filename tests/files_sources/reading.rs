@@ -1,6 +1,7 @@
 //! Whole files, files that break off, and servers that get it wrong.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::thread;
@@ -10,7 +11,11 @@ use jumpvisor::error::Kind;
 use jumpvisor::files::Files;
 use jumpvisor::files::stop::Stop;
 use jumpvisor::files::url::Url;
-use jumpvisor::hv::call::Cancel;
+use jumpvisor::hv::call::{Call, Rights};
+use jumpvisor::hv::fleet::Fleet;
+use jumpvisor::metrics::Metrics;
+use jumpvisor::tools::Level;
+use jumpvisor::tools::ctx::Ctx;
 
 use crate::server::{Wire, reply, serve};
 use crate::share::{Manner, data, header, local, read, refused, send, share, url, web};
@@ -182,8 +187,10 @@ fn servers_that_get_parts_wrong_are_not_believed() {
     });
     let error = refused(local().source(&url(&server, "/a.ova")));
     assert!(error.to_string().contains("sent headers of more than"), "{error}");
-    let server =
-        serve(None, |_, wire| wire.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").is_ok() && false);
+    let server = serve(None, |_, wire| {
+        let _ = wire.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n");
+        false
+    });
     let error = refused(local().source(&url(&server, "/a.ova")));
     assert!(error.to_string().contains("did not answer in HTTP"), "{error}");
 }
@@ -244,20 +251,29 @@ fn a_hung_server_lets_go_when_the_call_is_cancelled() {
             thread::sleep(Duration::from_secs(60));
             false
         });
-        let (cancel, stop) = (Cancel::default(), Stop::default());
-        let hook = stop.clone();
-        let hooked = cancel.on_cancel(move || hook.stop());
-        let canceller = cancel.clone();
+        let (fleet, metrics, files) = (Fleet::new(Vec::new()), Arc::new(Metrics::new()), local());
+        let call = Call::new(Rights::ReadOnly);
+        let canceller = call.cancel().clone();
+        let (level, wanted) = (Level::Admin, None);
+        let ctx = Ctx {
+            fleet: &fleet,
+            files: &files,
+            metrics: &metrics,
+            call,
+            level,
+            wanted,
+            cap: 60_000,
+        };
         thread::spawn(move || {
             waits.recv().unwrap();
             thread::sleep(Duration::from_millis(100));
             canceller.cancel();
         });
-        let opened = local().source_until(&url(&server, "/a.ova"), &stop);
-        let error = refused(read(opened.map(|it| it.keeping(hooked))));
+        let error = refused(read(ctx.source(&url(&server, "/a.ova"))));
         assert_eq!(error.kind(), Kind::Cancelled, "{error}");
-        assert_eq!(server.dials(), 1, "what was stopped is not asked for again");
-        let late = refused(local().source_until(&url(&server, "/a.ova"), &stop));
+        assert!(error.to_string().contains("/a.ova`: reading was stopped"), "{error}");
+        // Neither goes on, nor begins again.
+        let late = refused(ctx.source(&url(&server, "/a.ova")));
         assert_eq!((late.kind(), server.dials()), (Kind::Cancelled, 1));
     }
 }
