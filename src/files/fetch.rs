@@ -211,10 +211,8 @@ impl Fetch {
             let Some(to) = response.header("Location").filter(|_| redirect) else {
                 return Ok(response);
             };
-            let mut to = self.at.join(to).map_err(|error| {
-                // What it says is for who wrote the URL.
-                error.during("its server redirects elsewhere")
-            })?;
+            let joined = self.at.join(to);
+            let mut to = joined.map_err(|error| error.during("its server redirects elsewhere"))?;
             if !to.same_origin(&self.at) {
                 (to, self.client) = (to.without_login(), None);
             }

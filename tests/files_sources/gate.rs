@@ -43,6 +43,14 @@ fn only_listed_hosts_are_asked() {
     let at = |host: &str| format!("http://{host}:{}/x", server.port);
     assert_eq!(read(files(&["127.0.0.1"]).source(&at("localhost"))).unwrap(), b"hello");
     assert_eq!(read(files(&["localhost"]).source(&at("LOCALHOST."))).unwrap(), b"hello");
+    // IPv6, where this machine has it.
+    if TcpListener::bind("[::1]:0").is_ok() {
+        let six = serve_at("[::1]:0", None, hello);
+        let named = format!("http://[0::1]:{}/x", six.port);
+        assert_eq!(read(files(&["[::1]"]).source(&named)).unwrap(), b"hello");
+        let host = format!("[::1]:{}", six.port);
+        assert_eq!(header(&six.last(), "host"), Some(host.as_str()));
+    }
     let dials = server.dials();
     let error = refused(files(&["files.lab"]).source(&at("127.0.0.1")));
     assert!(error.to_string().contains("nothing may be fetched from `127.0.0.1`"), "{error}");

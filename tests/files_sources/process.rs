@@ -1,6 +1,6 @@
 //! What depends on the process: whom it trusts, and what is led to its standard input.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use jumpvisor::files::stop::Stop;
 use jumpvisor::files::url::Url;
 
 use crate::server::{Identity, TempFile, der, hello, reply, serve};
-use crate::share::{files, local, read, refused, url};
+use crate::share::{data, files, local, read, refused, url};
 
 /// This program once more, for one of its tests.
 fn again(test: &str, variables: &[(&str, &str)], stdin: Stdio) -> Child {
@@ -129,4 +129,28 @@ fn a_pipe_on_which_nothing_comes_can_be_stopped() {
         stop.stop();
     });
     assert_eq!(refused(read(Ok(source))).kind(), Kind::Cancelled);
+}
+
+#[test]
+fn a_server_of_somebody_elses() {
+    // Python's own gives whole files only, and speaks HTTP/1.0.
+    let folder = std::env::temp_dir().join(format!("jv-python-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("sub")).unwrap();
+    std::fs::write(folder.join("sub/a +1.ova"), data()).unwrap();
+    let mut command = Command::new("python3");
+    command.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1"]).current_dir(&folder);
+    let mut python = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(python.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let port = line.split(" port ").nth(1).unwrap().split(' ').next().unwrap();
+    let at = |path: &str| format!("http://127.0.0.1:{port}/{path}");
+    let source = local().source(&at("sub/a +1.ova")).unwrap();
+    assert_eq!((source.size(), source.can_seek()), (Some(2_800_004), false));
+    assert!(read(Ok(source)).unwrap() == data());
+    assert_eq!(refused(local().source(&at("sub/b"))).kind(), Kind::NotFound);
+    // A folder without its slash is led to the one with it.
+    assert!(read(local().source(&at("sub"))).unwrap().starts_with(b"<!DOCTYPE"));
+    python.kill().unwrap();
+    python.wait().unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
 }
