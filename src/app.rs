@@ -10,6 +10,8 @@ use crate::audit::{Audit, Sink};
 use crate::config::{Config, Family, ServerConfig, Trust};
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
+use crate::files::fetch::Web;
+use crate::files::gate::Hosts;
 use crate::hv::fleet::{Fleet, Server};
 use crate::hv::guest::Login;
 use crate::metrics::Metrics;
@@ -42,13 +44,26 @@ pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> 
             Some(roots) => Files::below(roots.clone()),
             None => Files::anywhere(),
         }
-        .read_only(config.read_only),
+        .read_only(config.read_only)
+        .with_web(web(config)),
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),
         call_timeout: config.call_timeout,
         cap: config.max_answer_bytes,
     }))
+}
+
+/// How tools fetch from URLs: from anywhere unless hosts are listed, since who speaks to a process of
+/// their own could do so anyway. A daemon, once there is one, passes an empty list instead.
+fn web(config: &Config) -> Web {
+    Web {
+        hosts: config.url_hosts.as_deref().map_or_else(Hosts::any, Hosts::listed),
+        connect_timeout: config.connect_timeout,
+        idle_timeout: config.idle_timeout,
+        proxy: config.proxy.clone(),
+        no_proxy: config.no_proxy.join(","),
+    }
 }
 
 /// Where the configuration wants audit lines.

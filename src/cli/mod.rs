@@ -197,6 +197,7 @@ fn run(top: Top) -> Result<u8> {
             };
             let offer = offer(&top, &config, true)?;
             let gate = crate::app::gate(&config, servers(&top, &config)?, offer, sink)?;
+            gate.files.allow_stdin();
             call::run(gate, command)
         }
         Some(Command::Check(command)) => check::run(&config, servers(&top, &config)?, command),

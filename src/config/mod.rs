@@ -77,6 +77,8 @@ pub struct Config {
     pub guest_logins: Vec<GuestLogin>,
     /// Folders of this machine that tools may use; none means wherever our user may.
     pub files_root: Option<Vec<PathBuf>>,
+    /// Hosts that tools may fetch from, as written; none where it is not set.
+    pub url_hosts: Option<Vec<String>>,
     /// TOOLSETS as written; none means the default set.
     pub toolsets: Option<String>,
     /// Only tools that change nothing.
@@ -128,6 +130,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
         servers: servers.all,
         guest_logins,
         files_root: values.text("FILES_ROOT").map(|it| value::folders(&it).collect()),
+        url_hosts: values.text("URL_HOSTS").map(|it| value::list(&it)),
         toolsets: values.text("TOOLSETS"),
         read_only: values.flag("READ_ONLY"),
         no_destructive: values.flag("NO_DESTRUCTIVE"),

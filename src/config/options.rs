@@ -21,6 +21,8 @@ pub enum Kind {
     List,
     /// Folders with colons between them.
     Folders,
+    /// Host names, `*.name`, addresses and ranges, with commas between them.
+    Hosts,
     /// One path.
     Path,
     /// A hypervisor: `name`, `name:port`, `[v6]:port` or a URL.
@@ -151,7 +153,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("APPROVAL_FALLBACK", Kind::Choice(&["token", "deny"]), "For clients that cannot be asked").default("token").later(),
     opt("MAX_ANSWER_BYTES", Kind::Count(4_000, 10_000_000), "Cap of one answer, text and structured content together").default("60000"),
     opt("FILES_ROOT", Kind::Folders, "Folders of this machine that tools may read from and write to"),
-    opt("URL_HOSTS", Kind::List, "Hosts that tools may fetch from").later(),
+    opt("URL_HOSTS", Kind::Hosts, "Hosts that tools may fetch from: names, *.name, addresses, ranges; or none"),
 
     opt("MCP_TRANSPORT", Kind::Choice(&["stdio", "streamable-http"]), "What runs without a command").default("stdio").except(&["streamable-http"]),
     opt("MCP_HOST", Kind::Text, "Address that serve listens on").default("127.0.0.1").later(),

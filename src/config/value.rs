@@ -3,6 +3,7 @@
 //! It knows kinds, not options. An error repeats the text only where no secret can stand in it.
 //! Surprising: a proxy is a secret as soon as it is read, because it may hold a password.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,6 +44,10 @@ pub fn check(kind: Kind, raw: &str) -> Result<Value, String> {
         Kind::Text | Kind::List | Kind::Path | Kind::Secret => plain(text),
         Kind::Folders => match folders(text).find(|it| !it.is_absolute()) {
             Some(odd) => Err(wrong(&odd.to_string_lossy(), "an absolute path")),
+            None => plain(text),
+        },
+        Kind::Hosts => match list(text).iter().find(|it| !is_host_entry(it)) {
+            Some(odd) => Err(wrong(odd, "a host: write name, *.name, an address or 10.0.0.0/8")),
             None => plain(text),
         },
         Kind::Name => name(text),
@@ -97,6 +102,20 @@ pub fn shown(kind: Kind, raw: &str) -> String {
 pub fn list(text: &str) -> Vec<String> {
     let parts = text.split(|c: char| c == ',' || c.is_whitespace());
     parts.filter(|part| !part.is_empty()).map(str::to_owned).collect()
+}
+
+/// A name, all names below one, an address, a range, or `*` for any host.
+fn is_host_entry(text: &str) -> bool {
+    if let Some((address, length)) = text.split_once('/') {
+        let bits = match address.parse::<IpAddr>() {
+            Ok(IpAddr::V4(_)) => 32,
+            Ok(IpAddr::V6(_)) => 128,
+            Err(_) => return false,
+        };
+        return number(length).is_some_and(|it| it <= bits);
+    }
+    let name = text.strip_prefix("*.").unwrap_or(text);
+    text == "*" || matches!(endpoint::host_and_port(name), Ok((_, None)))
 }
 
 /// Folders with colons between them.
@@ -291,6 +310,26 @@ mod tests {
         assert!(check(Kind::Name, "lab-1.example").is_ok());
         assert!(check(Kind::Text, "a\nb").is_err());
         assert_eq!(list("a, b,,c d"), ["a", "b", "c", "d"]);
+    }
+
+    #[test]
+    fn hosts_are_names_addresses_and_ranges() {
+        for good in ["", "*", "files.lab, *.example.com", "10.0.0.0/8,::1,[::1],fd00::/8", "a-b"] {
+            assert!(check(Kind::Hosts, good).is_ok(), "{good}");
+        }
+        for bad in [
+            "http://h",
+            "h:80",
+            "a*b",
+            "*a",
+            "10.0.0.0/33",
+            "10.0.0.0/x",
+            "name/8",
+            "a/b",
+            "0x7f.1",
+        ] {
+            assert!(outcome(Kind::Hosts, bad).contains("is not a host: write name"), "{bad}");
+        }
     }
 
     #[test]

@@ -1,25 +1,36 @@
-//! This machine's own files, as far as tools may touch them: read one, or write one whole or not at
-//! all.
+//! Files as far as tools may touch them: read one of this machine, of a web server or from standard
+//! input; write one of this machine whole or not at all.
 //!
-//! The only layer that opens a local path. It must not know what a file holds or who asks.
+//! The only layer that opens a local path, a URL or standard input. It must not know what a file holds
+//! or who asks.
 //! Surprising: where folders are set, the kernel itself resolves every path beneath them
 //! (`openat2`), so that a link that leads out, or one that is swapped at the last moment, is refused
 //! and not followed; and a file that is being written bears a temporary name until it is whole.
 
+pub mod fetch;
+pub mod gate;
 pub mod source;
+mod stdin;
+pub mod stop;
+pub mod url;
 
 use std::fs::File;
 use std::io;
 use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
+use crate::files::fetch::{Look, Web};
 use crate::files::source::Source;
+use crate::files::stop::Stop;
+use crate::files::url::Url;
 
 /// Where tools may read and write.
 #[derive(Clone, Debug)]
@@ -28,6 +39,10 @@ pub struct Files {
     roots: Option<Vec<PathBuf>>,
     /// Nothing may be written.
     read_only: bool,
+    /// How URLs are opened; `None` for not at all.
+    web: Option<Arc<Web>>,
+    /// Standard input may be read, and was not yet.
+    stdin: Arc<AtomicBool>,
 }
 
 /// A file that is being written; what is not [`commit`](Target::commit)ted is removed.
@@ -87,12 +102,12 @@ impl Drop for Target {
 impl Files {
     /// Wherever the user of this process may.
     pub fn anywhere() -> Files {
-        Files { roots: None, read_only: false }
+        Files { roots: None, read_only: false, web: None, stdin: Arc::default() }
     }
 
     /// Below these folders only; with none, nowhere.
     pub fn below(roots: Vec<PathBuf>) -> Files {
-        Files { roots: Some(roots), read_only: false }
+        Files { roots: Some(roots), ..Files::anywhere() }
     }
 
     /// The same, without the right to write.
@@ -101,7 +116,61 @@ impl Files {
         self
     }
 
-    /// Opens a file to read it.
+    /// The same, with URLs opened in this way.
+    pub fn with_web(mut self, web: Web) -> Files {
+        self.web = Some(Arc::new(web));
+        self
+    }
+
+    /// From now on `-` means standard input, once: where that is not what messages come by.
+    pub fn allow_stdin(&self) {
+        self.stdin.store(true, Ordering::SeqCst);
+    }
+
+    /// Opens what a user named: an http or https URL, `-` for standard input where it may be read, or
+    /// else a file of this machine.
+    pub fn source(&self, text: &str) -> Result<Source<'static>> {
+        self.source_until(text, &Stop::default())
+    }
+
+    /// The same, ended by `stop`, which also ends opening it.
+    pub fn source_until(&self, text: &str, stop: &Stop) -> Result<Source<'static>> {
+        if text == "-" {
+            if !self.stdin.swap(false, Ordering::SeqCst) {
+                return Err(Error::usage(
+                    "`-` is standard input, which `jumpvisor call` alone can read, and once",
+                )
+                .hint("Give the path of a file, or a URL; a file called so is `./-`"));
+            }
+            return stdin::open(stop);
+        }
+        match url::scheme(text) {
+            Some(_) => self.fetch(&Url::parse(text)?, stop),
+            None => Ok(self.open(text)?.stopped_by(stop.clone())),
+        }
+    }
+
+    /// Opens a URL, such as one that [`Url::join`] made of a link in a descriptor. Links are joined to
+    /// the URL that was named and not to where it led, because a link for a short time leads to one
+    /// file only.
+    pub fn fetch(&self, url: &Url, stop: &Stop) -> Result<Source<'static>> {
+        self.web()?.open(url, stop)
+    }
+
+    /// Looks at a URL that somebody else is to fetch; it passes the same gate, and its server's
+    /// certificate must be one that is trusted here.
+    pub fn look(&self, url: &Url, stop: &Stop) -> Result<Look> {
+        self.web()?.look(url, stop)
+    }
+
+    fn web(&self) -> Result<&Arc<Web>> {
+        self.web.as_ref().ok_or_else(|| {
+            Error::new(Kind::Denied, "nothing may be fetched from URLs here")
+                .hint("URL_HOSTS names the hosts that tools may fetch from")
+        })
+    }
+
+    /// Opens a file of this machine to read it.
     pub fn open(&self, path: &str) -> Result<Source<'static>> {
         let (folder, rest) = self.place(path)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;

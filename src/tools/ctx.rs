@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
+use crate::files::source::Source;
+use crate::files::stop::Stop;
 use crate::hv::Host;
 use crate::hv::appliances::Appliances;
 use crate::hv::call::Call;
@@ -36,7 +38,7 @@ pub struct Gathered<'a, T> {
 /// One call of one tool.
 pub struct Ctx<'a> {
     pub fleet: &'a Fleet,
-    /// The only way to this machine's own files.
+    /// The only way to this machine's own files, to URLs and to standard input.
     pub files: &'a Files,
     pub metrics: &'a Arc<Metrics>,
     pub call: Call,
@@ -110,6 +112,16 @@ impl<'a> Ctx<'a> {
 
     pub fn appliances(&self) -> Result<&'a dyn Appliances> {
         self.family("appliances", |host| host.appliances())
+    }
+
+    /// Opens what the caller named to be read: a URL, `-`, or a file of this machine. Cancelling the
+    /// call ends opening and reading it, even where a server hangs.
+    pub fn source(&self, text: &str) -> Result<Source<'static>> {
+        self.call.check()?;
+        let stop = Stop::default();
+        let hook = stop.clone();
+        let hooked = self.call.cancel().on_cancel(move || hook.stop());
+        Ok(self.files.source_until(text, &stop)?.keeping(hooked))
     }
 
     fn family<T: ?Sized>(

@@ -7,7 +7,7 @@
 //! therefore kept for [`MAX_IDLE_AGE`] only, and looked at before use.
 
 use std::io::Read;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -72,6 +72,13 @@ pub struct Client {
 impl Client {
     /// Checks the settings and reads what the trust needs; does not connect.
     pub fn new(settings: Settings) -> Result<Client> {
+        Client::at(settings, Vec::new())
+    }
+
+    /// The same for a name that was resolved already: only these addresses are connected to, so that
+    /// what was checked cannot become another. None are for a name that is resolved as it is needed.
+    /// A proxy connects where it sees fit, so they do not matter there.
+    pub fn at(settings: Settings, addresses: Vec<SocketAddr>) -> Result<Client> {
         let base = base(&settings)?;
         let proxy = proxy(&settings)?;
         let tls = if settings.tls { Some(Tls::new(&settings.trust)?) } else { None };
@@ -85,12 +92,13 @@ impl Client {
             peer: Arc::clone(&peer),
             host: settings.host.trim_matches(['[', ']']).to_owned(),
             port: settings.port,
+            addresses: addresses.clone(),
             authority: base.rsplit('/').next().unwrap_or_default().to_owned(),
             tls: tls.as_ref().map(Tls::config),
             tunnel: proxy.as_ref().map(tunnel),
         };
         Ok(Client {
-            agent: agent(config(&settings, proxy), tls.as_ref().map(Tls::config)),
+            agent: agent(config(&settings, proxy), tls.as_ref().map(Tls::config), addresses),
             way,
             base,
             peer,
@@ -102,7 +110,12 @@ impl Client {
 
     /// SHA-256 of the certificate that the peer showed last, accepted or not.
     pub fn seen(&self) -> Option<[u8; 32]> {
-        self.tls.as_ref().and_then(Tls::seen)
+        self.tls.as_ref().and_then(Tls::seen).map(|it| it.sha256)
+    }
+
+    /// Its SHA-1, which some hypervisors ask for and nothing here trusts.
+    pub fn seen_sha1(&self) -> Option<[u8; 20]> {
+        self.tls.as_ref().and_then(Tls::seen).map(|it| it.sha1)
     }
 
     fn send(&self, request: &Request, silence: Duration) -> Result<ureq::http::Response<Body>> {
@@ -170,7 +183,9 @@ impl Exchange for Client {
             ended: Arc::clone(&self.ended),
         };
         let status = head.status.as_u16();
-        let body: Box<dyn Read + Send> = if is_gzip(request.method, status, &head.headers) {
+        // Who asks for a coding of their own gets the bytes as they come.
+        let own = request.headers.iter().any(|(it, _)| ACCEPT_ENCODING == *it);
+        let body: Box<dyn Read + Send> = if !own && is_gzip(request.method, status, &head.headers) {
             head.headers.remove(CONTENT_ENCODING);
             head.headers.remove(CONTENT_LENGTH);
             Box::new(Inflated::new(raw, Arc::clone(&self.peer)))

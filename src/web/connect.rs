@@ -21,6 +21,9 @@ use ureq::unversioned::transport::{
     TcpConnector, Transport, TransportAdapter,
 };
 
+/// Addresses of one name that are tried; the library takes no more.
+const MOST_ADDRESSES: usize = 16;
+
 /// How far an attempt to connect came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Stage {
@@ -63,18 +66,32 @@ pub(crate) fn authority(uri: &Uri) -> String {
     format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(usual))
 }
 
-/// The agent with the whole way to a connection; `tls` is `None` where HTTP is plain.
-pub(crate) fn agent(config: Config, tls: Option<Arc<ClientConfig>>) -> ureq::Agent {
+/// The agent with the whole way to a connection; `tls` is `None` where HTTP is plain, `addresses` are
+/// the peer's where they are known.
+pub(crate) fn agent(
+    config: Config,
+    tls: Option<Arc<ClientConfig>>,
+    addresses: Vec<SocketAddr>,
+) -> ureq::Agent {
+    let known = if config.proxy().is_some() { Vec::new() } else { addresses };
     let way =
         ().chain(ConnectProxyConnector::default())
             .chain(TcpConnector::default())
             .chain(TlsConnector(tls));
-    ureq::Agent::with_parts(config, Marked(way), Names(DefaultResolver::default()))
+    ureq::Agent::with_parts(
+        config,
+        Marked(way),
+        Names { system: DefaultResolver::default(), known },
+    )
 }
 
 /// Resolves names; an address needs neither a resolver nor the thread that bounds it.
 #[derive(Debug)]
-struct Names(DefaultResolver);
+struct Names {
+    system: DefaultResolver,
+    /// All that the peer may be reached at; none where that is not known before.
+    known: Vec<SocketAddr>,
+}
 
 impl Resolver for Names {
     fn resolve(
@@ -83,13 +100,20 @@ impl Resolver for Names {
         config: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        if !self.known.is_empty() {
+            let mut found = self.empty();
+            self.known.iter().take(MOST_ADDRESSES).for_each(|it| found.push(*it));
+            return Ok(found);
+        }
         let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
         if let Ok(ip) = bare_host(uri).parse::<IpAddr>() {
             let mut found = self.empty();
             found.push(SocketAddr::new(ip, uri.port_u16().unwrap_or(usual)));
             return Ok(found);
         }
-        self.0.resolve(uri, config, timeout).map_err(|error| unreached(Stage::Resolve, uri, error))
+        self.system
+            .resolve(uri, config, timeout)
+            .map_err(|error| unreached(Stage::Resolve, uri, error))
     }
 }
 

@@ -10,7 +10,7 @@ pub mod client;
 pub mod codec;
 pub mod exchange;
 pub mod failure;
-mod line;
+pub(crate) mod line;
 pub mod no_proxy;
 pub mod provider;
 pub mod tls;

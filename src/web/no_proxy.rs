@@ -37,6 +37,11 @@ fn matches(entry: &str, host: &str, port: u16) -> bool {
     }
 }
 
+/// Whether an address lies in a range such as `10.0.0.0/8`.
+pub fn in_range(range: &str, address: &str) -> bool {
+    within(range, address) == Some(true)
+}
+
 /// Whether the host lies in the range; `None` if the entry is not a range.
 fn within(entry: &str, host: &str) -> Option<bool> {
     let (base, length) = entry.split_once('/')?;

@@ -39,8 +39,16 @@ pub struct Tls {
 /// Sessions kept for shorter handshakes; the library's 256 are for a browser.
 const SESSIONS: usize = 4;
 
-/// Where the fingerprint of the last certificate is kept.
-pub(crate) type Seen = Arc<Mutex<Option<[u8; 32]>>>;
+/// What identifies a certificate.
+#[derive(Clone, Copy, Debug)]
+pub struct Digests {
+    pub sha256: [u8; 32],
+    /// Only to be told to hypervisors that ask for it.
+    pub sha1: [u8; 20],
+}
+
+/// Where the digests of the last certificate are kept.
+pub(crate) type Seen = Arc<Mutex<Option<Digests>>>;
 
 impl Tls {
     /// Reads whatever the trust needs; a file or bundle that is of no use is an error.
@@ -64,8 +72,8 @@ impl Tls {
         Arc::clone(&self.config)
     }
 
-    /// SHA-256 of the certificate that the peer showed last, accepted or not.
-    pub fn seen(&self) -> Option<[u8; 32]> {
+    /// Digests of the certificate that the peer showed last, accepted or not.
+    pub fn seen(&self) -> Option<Digests> {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::io::{ErrorKind, Read, Write};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,8 @@ pub(crate) struct Way {
     /// Without brackets.
     pub host: String,
     pub port: u16,
+    /// All that it may be reached at; none for what the name resolves to.
+    pub addresses: Vec<SocketAddr>,
     /// What the Host header says.
     pub authority: String,
     pub tls: Option<Arc<ClientConfig>>,
@@ -124,7 +127,10 @@ impl Way {
             let target = target.clone();
             move |cause: io::Error| self.unreached(stage, target.clone(), ureq::Error::Io(cause))
         };
-        let addresses = resolve(host, port, left(until)).map_err(failed(Stage::Resolve))?;
+        let addresses = match &self.tunnel {
+            None if !self.addresses.is_empty() => self.addresses.clone(),
+            _ => resolve(host, port, left(until)).map_err(failed(Stage::Resolve))?,
+        };
         let tcp = dial(&addresses, until).map_err(failed(Stage::Dial))?;
         let mut wire = Wire { tcp, tls: None };
         wire.patience(left(until)).map_err(failed(Stage::Dial))?;
@@ -365,6 +371,7 @@ mod tests {
             peer: Arc::new(Peer { name: name.clone(), proxy: None, connect_timeout }),
             host: "127.0.0.1".to_owned(),
             port,
+            addresses: Vec::new(),
             authority: name,
             tls: None,
             tunnel: None,

@@ -14,7 +14,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, DigitallySignedStruct, OtherError, SignatureScheme};
 
 use crate::error::quoted;
-use crate::web::tls::{Seen, fingerprint_text};
+use crate::web::tls::{Digests, Seen, fingerprint_text};
 
 /// What is accepted.
 pub(crate) enum Rule {
@@ -54,9 +54,13 @@ impl Verifier {
     }
 
     fn record(&self, leaf: &CertificateDer<'_>) -> [u8; 32] {
-        let digest = sha256(leaf);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(digest);
-        digest
+        let sha256 = sha256(leaf);
+        let mut sha1 = [0; 20];
+        let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, leaf);
+        sha1.copy_from_slice(digest.as_ref());
+        let seen = Digests { sha256, sha1 };
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
+        sha256
     }
 
     fn proven(

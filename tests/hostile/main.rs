@@ -7,6 +7,7 @@
 
 mod appliances;
 mod targets;
+mod urls;
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -169,6 +170,19 @@ fn json_from_clients() {
     let documents: Vec<_> =
         written.iter().map(|it| (it[..20].to_owned(), it.as_bytes().to_vec())).collect();
     feed(&documents, 4000, targets::json);
+}
+
+#[test]
+fn urls_and_links() {
+    let written = [
+        "https://me:p%40ss@files.example.com:8443/a/b/x.ova?sig=a%2Bb&x=[1]#top\n../c/disk-1.vmdk",
+        "http://[2001:db8::1]:80/a b/\u{e4}.ovf\n//other.lab/q?x",
+        "http://10.0.0.5/../x?\nhttps://u@10.0.0.5:443/y",
+        "HTTP://Host.:/\n?q",
+    ];
+    let documents: Vec<_> =
+        written.iter().map(|it| (it[..12].to_owned(), it.as_bytes().to_vec())).collect();
+    feed(&documents, 20_000, urls::url);
 }
 
 /// An archive with a descriptor, a manifest, and names that need headers of their own.
