@@ -37,6 +37,6 @@ pub fn write(
     _to: &Slot,
     _size: Option<u64>,
     _body: &mut dyn Read,
-) -> Result<()> {
+) -> Result<Option<String>> {
     Err(Error::bug("not built"))
 }

@@ -230,7 +230,13 @@ impl Stores for Vsphere {
         store_files::slot(self, call, store, path, overwrite)
     }
 
-    fn write(&self, call: &Call, to: &Slot, size: Option<u64>, body: &mut dyn Read) -> Result<()> {
+    fn write(
+        &self,
+        call: &Call,
+        to: &Slot,
+        size: Option<u64>,
+        body: &mut dyn Read,
+    ) -> Result<Option<String>> {
         store_files::write(self, call, to, size, body)
     }
 }
