@@ -206,6 +206,11 @@ pub fn make_folder<'a>(
     path: &str,
 ) -> Result<Prepared<'a>> {
     let at = At::read(it, call, Some(store), path)?;
+    make_folder_at(it, call, at)
+}
+
+/// The same at a place that is known.
+pub fn make_folder_at<'a>(it: &'a Vsphere, call: &Call, at: At) -> Result<Prepared<'a>> {
     let (shown, name) = (quoted(&at.path), at.store.name.clone());
     match look(it, call, &at.store, &at.path)? {
         Look::There(entry) if entry.folder => {
@@ -270,6 +275,7 @@ mod tests {
             name: "ds".into(),
             path: "ds".into(),
             datacenter: None,
+            datacenter_path: None,
             browser: Ref::new("HostDatastoreBrowser", "b"),
             accessible: true,
             free_bytes: None,
