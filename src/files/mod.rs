@@ -6,6 +6,7 @@
 //! (`openat2`), so that a link that leads out, or one that is swapped at the last moment, is refused
 //! and not followed; and a file that is being written bears a temporary name until it is whole.
 
+pub mod flow;
 pub mod source;
 
 use std::fs::File;
