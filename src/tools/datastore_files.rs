@@ -208,7 +208,10 @@ fn plan_upload(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Uploading>> {
     let verb = if slot.replaces.is_some() { "is replaced by" } else { "is written with" };
     steps.push(format!("{} {verb} {from}, {size}", slot.shown));
     steps.extend(slot.warning.clone());
-    let losses = slot.replaces.map(|it| format!("the {it} bytes that {} has now", slot.shown));
+    let losses = slot
+        .replaces
+        .filter(|it| *it > 0)
+        .map(|it| format!("the {it} bytes that {} has now", slot.shown));
     let seen = format!("{} {:?} {size}", slot.shown, slot.replaces);
     let data = Uploading { source, from, slot, wanted };
     Ok(Plan::new(steps, seen, data).losing(losses.into_iter().collect()))

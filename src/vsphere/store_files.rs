@@ -241,7 +241,10 @@ fn refused(live: &Live, at: &At, status: u16, verb: &str) -> Error {
         500 => (
             Kind::Busy,
             format!("the server could not {verb} {what} (HTTP 500)"),
-            "It may be locked, as the disks of a running VM are, or the datastore may be full",
+            match verb {
+                "read" => "It may be locked, as the disks of a running VM are",
+                _ => "It may be locked, or the datastore may be full; get_datastore_info shows it",
+            },
         ),
         503 => (
             Kind::Busy,
@@ -349,7 +352,7 @@ pub fn write(
     }
     let part = at.beside(temporary(&at.path));
     let mut body = Sent { body: Cursor::new(first).chain(body), call, bytes: 0 };
-    let sent = send(it, call, &part, size, &mut body);
+    let sent = send(it, call, (&part, &at), size, &mut body);
     let whole = sent.is_ok();
     let placed = sent.and_then(|()| {
         let work = Work::naming(it, part.clone(), at, aside);
@@ -385,11 +388,11 @@ impl<R: Read> Read for Sent<'_, R> {
     }
 }
 
-/// Sends all of it, and sees that all of it came.
+/// Sends all of it to the first place, which messages call the second, and sees that all of it came.
 fn send<R: Read>(
     it: &Vsphere,
     call: &Call,
-    at: &At,
+    (at, named): (&At, &At),
     size: Option<u64>,
     body: &mut Sent<'_, R>,
 ) -> Result<()> {
@@ -401,7 +404,7 @@ fn send<R: Read>(
         .sending(Upload::new(&mut *body, size));
     let response = ask(it, call, &live, request)?;
     if !matches!(response.status, 200 | 201 | 204) {
-        return Err(refused(&live, at, response.status, "write"));
+        return Err(refused(&live, named, response.status, "write"));
     }
     let sent = body.bytes;
     // Whoever looks at the bytes may still refuse at their end; and there must be no more of them.
