@@ -18,7 +18,7 @@ use crate::text::percent::encode;
 use crate::vsphere::browse::{Look, list, look, sized};
 use crate::vsphere::live::Live;
 use crate::vsphere::session::InUse;
-use crate::vsphere::store_change::{delete, make_folder_at, refuse_extent, refuse_owned};
+use crate::vsphere::store_change::{delete, made, make_folder_at, refuse_extent, refuse_owned};
 use crate::vsphere::store_move::{Work, room_aside};
 use crate::vsphere::store_path::{StorePath, is_disk, join, split};
 use crate::vsphere::stores::{At, all, missing_file, usable};
@@ -348,7 +348,7 @@ pub fn write(
     }
     let aside = to.replaces.map(|_| room_aside(it, call, &at)).transpose()?;
     if let Some(folder) = &to.makes {
-        make_folder_at(it, call, at.beside(folder.clone()))?.run(call)?;
+        made(it, call, &at.beside(folder.clone()))?;
     }
     let part = at.beside(temporary(&at.path));
     let mut body = Sent { body: Cursor::new(first).chain(body), call, bytes: 0 };
@@ -363,6 +363,10 @@ pub fn write(
     placed.map_err(|error| match whole && unclear(&error) {
         true => error.during(format!("all of it is there as {}", part.full())),
         false => match removed(it, &part) {
+            // What may have taken effect is taken back.
+            Ok(()) if error.kind() == Kind::Network => {
+                error.hint_instead("Nothing of it is kept; try again")
+            }
             Ok(()) => error,
             Err(second) => {
                 log::error!("{} was left behind: {second}", part.full());
