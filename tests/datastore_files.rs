@@ -311,7 +311,7 @@ fn a_host_that_refuses_cuts_or_lies_leaves_nothing() {
     broken("500", &rule(r#""status": 500"#), Lie::None, "(HTTP 500). It may be locked");
     broken("cut", &rule(r#""truncate": 70000"#), Lie::None, "Nothing of it is kept");
     broken("dead", &rule(r#""drop": 0"#), Lie::None, "Nothing of it is kept");
-    broken("early", "[]", Lie::Early, "that is not all of it");
+    broken("early", "[]", Lie::Early, " bytes were sent, and ");
     broken("short", "[]", Lie::Short, "and the server has 1500000 of them");
 }
 

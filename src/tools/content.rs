@@ -104,13 +104,12 @@ pub struct Sum {
     pub bytes: u64,
 }
 
-impl Default for Sum {
-    fn default() -> Sum {
+impl Sum {
+    /// Of nothing yet.
+    pub fn begin() -> Sum {
         Sum { digest: ring::digest::Context::new(&ring::digest::SHA256), bytes: 0 }
     }
-}
 
-impl Sum {
     pub fn add(&mut self, piece: &[u8]) {
         self.digest.update(piece);
         self.bytes += piece.len() as u64;
@@ -151,7 +150,7 @@ impl Saving {
     /// Begins it; one that is there is refused unless `overwrite`.
     pub fn begin(ctx: &Ctx<'_>, to: &str, overwrite: bool) -> Result<Saving> {
         let target = ctx.files.create(to, overwrite)?;
-        Ok(Saving { target, to: to.to_owned(), sum: Sum::default() })
+        Ok(Saving { target, to: to.to_owned(), sum: Sum::begin() })
     }
 
     pub fn take(&mut self, piece: &[u8]) -> Result<()> {
@@ -178,13 +177,13 @@ mod tests {
 
     #[test]
     fn a_digest_is_taken_in_any_case_and_compared() {
-        let mut sum = Sum::default();
+        let mut sum = Sum::begin();
         sum.add(b"a");
         sum.add(b"bc");
         let abc = "BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD";
         let wanted = digest(&format!(" {abc}\n")).unwrap();
         assert_eq!(sum.agreed(Some(&wanted)).unwrap(), abc.to_ascii_lowercase());
-        assert_eq!(Sum::default().agreed(Some(&wanted)).unwrap_err().kind(), Kind::Conflict);
+        assert_eq!(Sum::begin().agreed(Some(&wanted)).unwrap_err().kind(), Kind::Conflict);
         for bad in ["", "abc", &abc[1..], &format!("g{}", &abc[1..])] {
             assert_eq!(digest(bad).unwrap_err().kind(), Kind::Usage, "{bad}");
         }

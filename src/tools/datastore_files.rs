@@ -220,7 +220,7 @@ fn plan_upload(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Uploading>> {
 /// Sends it.
 fn upload(ctx: &Ctx<'_>, it: Uploading) -> Result<Reply> {
     let Uploading { mut source, from, slot, wanted } = it;
-    let (mut sum, size) = (Sum::default(), source.size());
+    let (mut sum, size) = (Sum::begin(), source.size());
     let mut meter = Meter::new(&ctx.call, &slot.shown, size);
     let mut look = |piece: &[u8]| {
         sum.add(piece);

@@ -421,8 +421,12 @@ fn send<R: Read>(
     let head = it
         .session
         .with(call, |live| ask(it, call, live, Request::new("HEAD", address(at, live), b"")))?;
-    let kept = head.header("Content-Length").and_then(|it| it.parse::<u64>().ok());
-    match kept.filter(|kept| head.status == 200 && *kept != sent) {
+    let kept = match head.status {
+        200 => head.header("Content-Length").and_then(|it| it.parse::<u64>().ok()),
+        404 => Some(0),
+        _ => None,
+    };
+    match kept.filter(|kept| *kept != sent) {
         None => Ok(()),
         Some(kept) => {
             let said = format!("{sent} bytes were sent, and the server has {kept} of them");
