@@ -15,11 +15,14 @@ use crate::tools::ctx::Ctx;
 use crate::tools::guest_text;
 use crate::tools::reply::{Record, Reply};
 
+/// Of a part that is shown.
 pub const MAX_BYTES: Arg =
     Arg::int("max_bytes", "most bytes to show", 4, 1 << 20).or(Default::Int(65_536));
+/// All of it, to this machine.
 pub const SAVE_TO: Arg =
     Arg::text("save_to", "file on this machine to save all of it to, instead of showing it")
         .writes_here();
+/// Whether a local file may go.
 pub const REPLACE: Arg =
     Arg::flag("overwrite", "replace an existing file at `save_to`").or(Default::Flag(false));
 
