@@ -9,6 +9,7 @@
 
 pub mod fetch;
 pub mod gate;
+pub mod flow;
 pub mod source;
 mod stdin;
 pub mod stop;

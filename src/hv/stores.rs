@@ -97,12 +97,17 @@ pub struct Stored<'a> {
 pub struct Slot {
     /// As the hypervisor writes it.
     pub shown: String,
+    /// What names the datastore and no other.
     pub store: String,
     pub path: String,
     /// Bytes of the file that is there and goes.
     pub replaces: Option<i64>,
-    /// Folders above it that are missing, and made.
+    /// The folder that it goes into, where that is missing and made first.
     pub makes: Option<String>,
+    /// What is free there, in bytes, as far as the hypervisor knows.
+    pub free_bytes: Option<i64>,
+    /// What to know before; a sentence.
+    pub warning: Option<String>,
 }
 
 /// The datastores of one server.
@@ -132,6 +137,14 @@ pub trait Stores: Send + Sync {
     /// machines use always.
     fn slot(&self, call: &Call, store: Option<&str>, path: &str, overwrite: bool) -> Result<Slot>;
 
-    /// Writes a file, of so many bytes where that is known. When it fails, nothing of it stays.
-    fn write(&self, call: &Call, to: &Slot, size: Option<u64>, body: &mut dyn Read) -> Result<()>;
+    /// Writes a file, of so many bytes where that is known; a word on what is left over, if anything
+    /// is. `body` is read to its end before the file gets its name; when it fails, or anything else
+    /// does, what was there before stays and nothing of the new file does.
+    fn write(
+        &self,
+        call: &Call,
+        to: &Slot,
+        size: Option<u64>,
+        body: &mut dyn Read,
+    ) -> Result<Option<String>>;
 }

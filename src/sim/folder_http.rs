@@ -90,15 +90,13 @@ fn asked(world: &World, request: &Request) -> Option<Asked> {
         pairs.find(|it| it.0 == name).map_or(Some(String::new()), |it| percent::decode(it.1).ok())
     };
     let (datacenter, store) = (parameter("dcPath")?, parameter("dsName")?);
-    // A path of folders on a vCenter; on a host it may be left out.
-    let last = datacenter.trim_matches('/').rsplit('/').next().unwrap_or_default();
+    let wanted = datacenter.trim_matches('/');
     let mut all = world.all("Datacenter");
-    let own = match last {
+    let own = match wanted {
         "" if !world.vcenter => all.next(),
-        // An `&` comes escaped twice.
-        last => all.find(|(id, props)| {
-            props.text("name").is_some_and(|it| it == last || it == last.replace("%26", "&"))
-                || (*id == last && !world.vcenter)
+        // All folders above it are named. An `&` comes escaped twice, as vCenter undoes it twice.
+        wanted => all.find(|(id, _)| {
+            place(world, id).replace('&', "%26") == wanted || (*id == wanted && !world.vcenter)
         }),
     };
     let datacenter = own?.1.text("name").unwrap_or_default().to_owned();
@@ -109,6 +107,17 @@ fn asked(world: &World, request: &Request) -> Option<Asked> {
         false => world.place(&format!("[{store}] {decoded}")).ok()?.path,
     };
     Some(Asked { datacenter, store, path, slash: decoded.ends_with('/') })
+}
+
+/// The names of an object and of what it stands in, without the root.
+fn place(world: &World, id: &str) -> String {
+    let mut ids = world.above(&Ref::new("Datacenter", id));
+    ids.pop();
+    ids.insert(0, id.to_owned());
+    let name = |id: &String| world.plain.get(id).and_then(|it| it.props.text("name"));
+    let mut names: Vec<&str> = ids.iter().filter_map(name).collect();
+    names.reverse();
+    names.join("/")
 }
 
 fn get(world: &World, asked: &Asked, wanted: Option<&str>) -> Answer {

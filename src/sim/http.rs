@@ -122,7 +122,13 @@ impl Exchange for Local {
         let mut asked =
             Request { method: request.method, target: &request.path, headers: &headers, body };
         let answer = self.0.answer(&mut asked);
-        let headers = answer.headers.into_iter().map(|(name, value)| (name.to_owned(), value));
+        let length = match &answer.body {
+            Body::Whole(bytes) => u64::try_from(bytes.len()).ok(),
+            Body::Stream(_, length) => *length,
+        };
+        let framing = length.map(|it| ("Content-Length", it.to_string()));
+        let headers = answer.headers.into_iter().chain(framing);
+        let headers = headers.map(|(name, value)| (name.to_owned(), value));
         let body: Box<dyn Read + Send> = match answer.body {
             Body::Whole(bytes) => Box::new(io::Cursor::new(bytes)),
             Body::Stream(stream, _) => stream,

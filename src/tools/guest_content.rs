@@ -4,19 +4,15 @@
 //! and its owner when it is written anew and none are given, because a default of 0644 would open a
 //! secret.
 
-use std::io::Write;
-
 use crate::change;
 use crate::error::{Error, Kind, Result, quoted};
-use crate::files::Target;
 use crate::hv::guest::{FileKind, Found, GuestFile, Inside, Outgoing};
-use crate::text::base64;
-use crate::text::hex::hex;
 use crate::tools::args;
 use crate::tools::args::{Arg, Args, Default};
+use crate::tools::content;
+use crate::tools::content::{MAX_BYTES, MOST_CONTENT, Part, REPLACE, SAVE_TO, Saving};
 use crate::tools::ctx::Ctx;
 use crate::tools::guest::{CREDENTIAL, PASSWORD, PATH, USERNAME, enter, look, of, path, shown};
-use crate::tools::guest_text;
 use crate::tools::plan::Plan;
 use crate::tools::reply::{Record, Reply};
 use crate::tools::vm::VM;
@@ -57,13 +53,6 @@ pub static TOOLS: &[Tool] = &[
 ];
 
 const READ_FROM: Arg = Arg::int("offset", "first byte to show", 0, i64::MAX).or(Default::Int(0));
-const MAX_BYTES: Arg =
-    Arg::int("max_bytes", "most bytes to show", 4, 1 << 20).or(Default::Int(65_536));
-const SAVE_TO: Arg =
-    Arg::text("save_to", "file on this machine to save all of it to, instead of showing it")
-        .writes_here();
-const REPLACE: Arg =
-    Arg::flag("overwrite", "replace an existing file at `save_to`").or(Default::Flag(false));
 const CONTENT: Arg = Arg::text("content", "up to 1 MB").measured();
 const ENCODING: Arg =
     Arg::choice("encoding", "of `content`", &["text", "base64"]).or(Default::Text("text"));
@@ -71,9 +60,6 @@ const LOCAL_PATH: Arg = Arg::text("local_path", "file on this machine, instead o
 const OVERWRITE: Arg = Arg::flag("overwrite", "replace an existing file").or(Default::Flag(true));
 const PERMISSIONS: Arg =
     Arg::text("permissions", "octal, not for Windows; default: as they are, 0644 for a new file");
-
-/// Bytes of a `content`.
-const MOST_CONTENT: usize = 1 << 20;
 
 /// Reads a file, to be shown or to be saved.
 fn read(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
@@ -84,49 +70,27 @@ fn read(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
             return Err(Error::usage("`save_to` saves the whole file and takes no `offset`"));
         }
         // Before the guest is asked: a file that is there already is the commonest mistake.
-        Some(to) => Some((to, ctx.files.create(to, args.flag(REPLACE))?)),
+        Some(to) => Some(Saving::begin(ctx, to, args.flag(REPLACE))?),
     };
     let at = enter(ctx, args)?;
     let path = path(&at, args)?;
     match target {
-        Some((to, target)) => save(ctx, args, &at, path, to, target),
+        Some(saving) => save(ctx, args, &at, path, saving),
         None => show(ctx, &at, path, offset, args.int(MAX_BYTES)?),
     }
 }
 
-fn save(
-    ctx: &Ctx<'_>,
-    args: &Args,
-    at: &Inside,
-    path: &str,
-    to: &str,
-    mut target: Target,
-) -> Result<Reply> {
+fn save(ctx: &Ctx<'_>, args: &Args, at: &Inside, path: &str, mut saving: Saving) -> Result<Reply> {
     // A transfer takes as long as it takes, unless the caller said otherwise.
     let call = match args.opt_int(args::TIMEOUT) {
         Some(_) => ctx.call.clone(),
         None => ctx.call.clone().unbounded(),
     };
-    let mut digest = ring::digest::Context::new(&ring::digest::SHA256);
-    let mut size: i64 = 0;
-    let mut take = |piece: &[u8]| {
-        target.write_all(piece).map_err(|error| target.failed(&error))?;
-        digest.update(piece);
-        size = size.saturating_add(i64::try_from(piece.len()).unwrap_or(i64::MAX));
-        Ok(true)
-    };
+    let mut take = |piece: &[u8]| saving.take(piece).map(|()| true);
     ctx.guest()?.fetch(&call, at, path, &mut take).map_err(of(at))?;
-    target.commit()?;
-    let sum = hex(digest.finish().as_ref());
     let name = &at.machine.name;
-    let said = format!("{name}: saved `{path}` to `{to}`, {size} bytes, SHA-256 {sum}");
-    let record = Record::new()
-        .text("vm", name)
-        .text("guest_path", path)
-        .text("saved_to", to)
-        .int("size_bytes", size)
-        .text("sha256", sum);
-    Ok(Reply::said(said, record))
+    let record = Record::new().text("vm", name).text("guest_path", path);
+    saving.done(record, &format!("{name}: saved `{path}`"), None)
 }
 
 fn show(ctx: &Ctx<'_>, at: &Inside, path: &str, offset: u64, most: i64) -> Result<Reply> {
@@ -147,42 +111,10 @@ fn show(ctx: &Ctx<'_>, at: &Inside, path: &str, offset: u64, most: i64) -> Resul
         let said = format!("`{path}` has {} bytes, and none at {offset}", offset - skip);
         return Err(Error::usage(said).hint("Pass a smaller offset"));
     }
-    let room = ctx.cap.saturating_sub(1_500);
-    let (content, encoding, used) =
-        match guest_text::exact(&bytes, !more).filter(|it| !it.is_empty() || bytes.is_empty()) {
-            Some(text) => {
-                let text = guest_text::fitting(text, room);
-                (text.to_owned(), "text", text.len())
-            }
-            // Each three bytes are four characters, twice.
-            None => {
-                let fits = (room / 8 * 3).min(bytes.len());
-                (base64::encode(&bytes[..fits]), "base64", fits)
-            }
-        };
-    let end = offset + u64::try_from(used).unwrap_or(0);
-    // Some files, such as those of /proc, tell a size of 0 and have content.
-    let size = size.max(end);
-    let int = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
-    let next = (more || used < bytes.len()).then_some(int(end));
     let name = &at.machine.name;
-    let mut said = format!("{name}: `{path}`, bytes {offset} to {end} of {size}");
-    if encoding == "base64" {
-        said.push_str(" as base64, since it is no text");
-    }
-    if let Some(next) = next {
-        said.push_str(&format!("; go on with offset={next}"));
-    }
-    said.push_str(&format!("\n{content}"));
-    let record = Record::new()
-        .text("vm", name)
-        .text("guest_path", path)
-        .int("size_bytes", int(size))
-        .int("offset", int(offset))
-        .maybe_int("next_offset", next)
-        .text("encoding", encoding)
-        .text("content", content);
-    Ok(Reply::said(said, record))
+    let record = Record::new().text("vm", name).text("guest_path", path);
+    let part = Part { bytes: &bytes, offset, more, size };
+    Ok(part.reply(record, &format!("{name}: `{path}`"), ctx.cap))
 }
 
 /// What [`write()`] needs.
@@ -198,15 +130,8 @@ fn plan_write(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Writing>> {
     let (body, size, from): (Box<dyn std::io::Read + Send>, u64, String) =
         match (args.opt_text(CONTENT), args.opt_text(LOCAL_PATH)) {
             (Some(content), None) => {
-                let bytes = match args.opt_text(ENCODING) {
-                    Some("base64") => base64::decode(content)
-                        .ok_or_else(|| Error::usage("`content` is no base64"))?,
-                    _ => content.as_bytes().to_vec(),
-                };
-                if bytes.len() > MOST_CONTENT {
-                    return Err(Error::usage(format!("`content` has {} bytes", bytes.len()))
-                        .hint("1 MB is the most; pass larger files by local_path"));
-                }
+                let coded = args.opt_text(ENCODING) == Some("base64");
+                let bytes = content::given("content", content, coded)?;
                 let size = u64::try_from(bytes.len()).unwrap_or(0);
                 (Box::new(std::io::Cursor::new(bytes)), size, "the given content".to_owned())
             }

@@ -9,6 +9,7 @@ pub mod args;
 pub mod batch;
 pub mod completions;
 pub mod console;
+pub mod content;
 pub mod ctx;
 pub mod datastore;
 pub mod datastore_files;

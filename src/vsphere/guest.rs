@@ -152,7 +152,7 @@ impl Guest for Vsphere {
 
     fn fetch(&self, call: &Call, at: &Inside, path: &str, take: Take<'_>) -> Result<u64> {
         let offered = transfer::offered(self, call, at, path)?;
-        transfer::fetch(self, call, at, &offered, take)
+        transfer::fetch(self, call, at, path, &offered, take)
     }
 
     fn store(&self, call: &Call, at: &Inside, path: &str, file: Outgoing) -> Result<()> {

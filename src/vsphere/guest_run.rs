@@ -201,7 +201,7 @@ fn outputs(it: &Vsphere, at: &Inside, folder: &str, most: usize) -> Result<[Outp
                 bytes.extend_from_slice(&piece[..room]);
                 Ok(bytes.len() < most)
             };
-            transfer::fetch(it, &call, at, &offered, &mut keep)?;
+            transfer::fetch(it, &call, at, &path, &offered, &mut keep)?;
         }
         Ok(Output { bytes, total: offered.size })
     };

@@ -12,6 +12,7 @@ use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::{Call, Rights};
 use crate::text::json;
 use crate::text::json::{Object, Value};
+use crate::text::percent::encode;
 use crate::text::secret::Secret;
 use crate::vsphere::session::Session;
 use crate::vsphere::wire::Wire;
@@ -220,7 +221,7 @@ fn written(ask: &Ask<'_>, old: bool) -> (&'static str, String, String) {
         }
         Some(id) => {
             path.push_str(if old { "/id:" } else { "/" });
-            path.push_str(&escaped(id));
+            path.push_str(&encode(id, ":"));
         }
         None => {}
     }
@@ -231,19 +232,6 @@ fn written(ask: &Ask<'_>, old: bool) -> (&'static str, String, String) {
     path.push_str(ask.action);
     let body = if body.is_empty() { String::new() } else { json::write_object(&body) };
     ("POST", path, body)
-}
-
-/// An id as part of a path: it came from a peer or from the caller.
-fn escaped(id: &str) -> String {
-    let mut out = String::new();
-    for byte in id.bytes() {
-        match byte {
-            b'-' | b'_' | b'.' | b':' | b'~' => out.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
 
 /// A session id that may stand in a header.

@@ -10,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
 use crate::hv::console::Screen;
 use crate::hv::model::MachineRef;
+use crate::text::percent::encode;
 use crate::vim::value::Object;
 use crate::vsphere::keyboard::{STATE, runs};
 use crate::vsphere::live::Live;
@@ -53,7 +54,7 @@ pub fn read(
         }
         scales = can("scaledScreenshotSupported") != Some(false);
     }
-    let mut path = format!("/screen?id={}", escaped(&at.id));
+    let mut path = format!("/screen?id={}", encode(&at.id, ""));
     let asked = [("width", width), ("height", height)];
     let unasked = asked.iter().all(|(_, size)| size.is_none());
     let usual = [("width", Some(WIDTH)), ("height", None)];
@@ -96,14 +97,6 @@ fn fetch(it: &Vsphere, call: &Call, live: &Live, at: &MachineRef, path: &str) ->
     })
 }
 
-/// An id as part of a query.
-fn escaped(id: &str) -> String {
-    let plain = |it: u8| it.is_ascii_alphanumeric() || matches!(it, b'-' | b'_' | b'.');
-    id.bytes()
-        .map(|it| if plain(it) { char::from(it).to_string() } else { format!("%{it:02X}") })
-        .collect()
-}
-
 /// Where the ticket leads: its own URL, or one made of what it says and of our server's address.
 pub fn url(ticket: &Object, host: &str, port: u16) -> Option<String> {
     // Unverified: whether a server ever leaves its own name out as `*`, as in lease URLs.
@@ -116,13 +109,13 @@ pub fn url(ticket: &Object, host: &str, port: u16) -> Option<String> {
         Some(_) => ticket.int("port").unwrap_or(443),
         None => ticket.int("port").unwrap_or(i64::from(port)),
     };
-    Some(format!("wss://{}:{port}/ticket/{}", bracketed(own.unwrap_or(host)), escaped(word)))
+    Some(format!("wss://{}:{port}/ticket/{}", bracketed(own.unwrap_or(host)), encode(word, "")))
 }
 
 /// The link that opens the Remote Console program, which asks for the password itself.
 pub fn vmrc(user: &str, host: &str, port: u16, id: &str) -> String {
     let port = if port == 443 { String::new() } else { format!(":{port}") };
-    format!("vmrc://{}@{}{port}/?moid={}", escaped(user), bracketed(host), escaped(id))
+    format!("vmrc://{}@{}{port}/?moid={}", encode(user, ""), bracketed(host), encode(id, ""))
 }
 
 fn bracketed(host: &str) -> String {

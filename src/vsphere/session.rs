@@ -79,16 +79,9 @@ struct Pulse {
 }
 
 /// Work that uses the session, which is not idle before this is dropped.
-struct InUse<'a>(&'a Pulse);
+pub struct InUse(Arc<Pulse>);
 
-impl<'a> InUse<'a> {
-    fn new(pulse: &'a Pulse) -> InUse<'a> {
-        pulse.under_way.fetch_add(1, Ordering::SeqCst);
-        InUse(pulse)
-    }
-}
-
-impl Drop for InUse<'_> {
+impl Drop for InUse {
     fn drop(&mut self) {
         *lock(&self.0.last) = Some(Instant::now());
         self.0.under_way.fetch_sub(1, Ordering::SeqCst);
@@ -196,6 +189,12 @@ impl Session {
         **state = to;
     }
 
+    /// Keeps the session from being idle until it is dropped, for work beside calls such as a transfer.
+    pub fn in_use(&self) -> InUse {
+        self.pulse.under_way.fetch_add(1, Ordering::SeqCst);
+        InUse(self.pulse.clone())
+    }
+
     /// Runs `work` on the open session, and once more on a new one if that one had expired. `work`
     /// makes one call that changes something at most, so that nothing is done twice.
     pub fn with<T>(
@@ -203,7 +202,7 @@ impl Session {
         call: &Call,
         mut work: impl FnMut(&Live) -> Result<T>,
     ) -> Result<T> {
-        let _in_use = InUse::new(&self.pulse);
+        let _in_use = self.in_use();
         let live = self.live(call)?;
         match work(&live) {
             Err(error) if faults::is_expired(&error) => {

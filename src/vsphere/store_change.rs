@@ -206,6 +206,11 @@ pub fn make_folder<'a>(
     path: &str,
 ) -> Result<Prepared<'a>> {
     let at = At::read(it, call, Some(store), path)?;
+    make_folder_at(it, call, at)
+}
+
+/// The same at a place that is known.
+pub fn make_folder_at<'a>(it: &'a Vsphere, call: &Call, at: At) -> Result<Prepared<'a>> {
     let (shown, name) = (quoted(&at.path), at.store.name.clone());
     match look(it, call, &at.store, &at.path)? {
         Look::There(entry) if entry.folder => {
@@ -230,19 +235,22 @@ pub fn make_folder<'a>(
     let step = format!("the folder `{shown}` is made on `{name}`, with those above it");
     let seen = at.full();
     Ok(Prepared::new(vec![step], seen, move |call| {
-        let files = it.session.live(call)?.manager("fileManager")?;
-        let args = Object::args()
-            .with("name", at.full())
-            .with_some("datacenter", at.store.datacenter.clone())
-            .with("createParentDirectories", true);
-        match it.session.call(call, &files, "MakeDirectory", &args) {
-            Ok(_) => Ok(vec!["folder made".to_owned()]),
-            Err(error) if error.fault_name() == Some("FileAlreadyExists") => {
-                Ok(vec!["already there".to_owned()])
-            }
-            Err(error) => Err(error),
-        }
+        let said = if made(it, call, &at)? { "folder made" } else { "already there" };
+        Ok(vec![said.to_owned()])
     }))
+}
+
+/// Makes a folder and those above it; false if it is there already.
+pub fn made(it: &Vsphere, call: &Call, at: &At) -> Result<bool> {
+    let files = it.session.live(call)?.manager("fileManager")?;
+    let args = Object::args()
+        .with("name", at.full())
+        .with_some("datacenter", at.store.datacenter.clone())
+        .with("createParentDirectories", true);
+    match it.session.call(call, &files, "MakeDirectory", &args) {
+        Err(error) if error.fault_name() == Some("FileAlreadyExists") => Ok(false),
+        result => result.map(|_| true),
+    }
 }
 
 /// Names a task's place for its manager: `name`, or the two ends of a transfer.
@@ -270,6 +278,7 @@ mod tests {
             name: "ds".into(),
             path: "ds".into(),
             datacenter: None,
+            datacenter_path: None,
             browser: Ref::new("HostDatastoreBrowser", "b"),
             accessible: true,
             free_bytes: None,

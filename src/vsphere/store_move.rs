@@ -227,18 +227,25 @@ impl Draft {
         }
         refuse_extent(it, call, to, "Replace")?;
         refuse_owned(it, call, to, false, |_| "Choose another dest_path".to_owned())?;
-        let aside = to.beside(aside(&to.path));
+        let aside = room_aside(it, call, to)?;
         let name = quoted(&aside.path);
-        if !matches!(look(it, call, &aside.store, &aside.path)?, Look::Missing) {
-            let said = format!("`{name}` on `{on}` was left by an earlier replacement");
-            return Err(Error::new(Kind::Conflict, said)
-                .hint("Look whether it is needed, then delete or rename it"));
-        }
         self.steps.push(format!("the old `{shown}` waits as `{name}`, and is deleted at the end"));
         let since = old.modified.as_deref().unwrap_or("an unknown time");
         self.losses.push(format!("`{shown}` on `{on}`, {size}, of {since}"));
         Ok(aside)
     }
+}
+
+/// Where what is replaced waits meanwhile; refused where something stands there.
+pub fn room_aside(it: &Vsphere, call: &Call, to: &At) -> Result<At> {
+    let aside = to.beside(aside(&to.path));
+    if matches!(look(it, call, &aside.store, &aside.path)?, Look::Missing) {
+        return Ok(aside);
+    }
+    let (name, on) = (quoted(&aside.path), &aside.store.name);
+    let said = format!("`{name}` on `{on}` was left by an earlier replacement");
+    Err(Error::new(Kind::Conflict, said)
+        .hint("Look whether it is needed, then delete or rename it"))
 }
 
 /// The name of what is replaced, meanwhile.
@@ -251,7 +258,8 @@ fn aside(path: &str) -> String {
     join(folder, &name)
 }
 
-struct Work<'a> {
+/// A move or copy whose ends were checked.
+pub struct Work<'a> {
     it: &'a Vsphere,
     from: At,
     to: At,
@@ -262,8 +270,24 @@ struct Work<'a> {
     aside: Option<At>,
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// Gives a plain file that was just made its name; what bears it already waits at `aside`.
+    pub fn naming(it: &'a Vsphere, from: At, to: At, aside: Option<At>) -> Work<'a> {
+        Work { it, from, to, disk: false, folder: false, copy: false, spec: None, aside }
+    }
+
     fn run(self, call: &Call) -> Result<Vec<String>> {
+        let left = self.place(call)?;
+        let verb = if self.copy { "copied" } else { "moved" };
+        let mut done = vec![format!("{verb} to {}", self.to.full())];
+        if self.aside.is_some() {
+            done.push(left.unwrap_or_else(|| "the old one was replaced".to_owned()));
+        }
+        Ok(done)
+    }
+
+    /// Does it; a word on the old file where that could not be deleted.
+    pub fn place(&self, call: &Call) -> Result<Option<String>> {
         if let Some(aside) = &self.aside {
             self.shift(call, &self.to, aside)
                 .map_err(|error| error.during("setting the old file aside"))?;
@@ -271,15 +295,9 @@ impl Work<'_> {
         if let Err(error) = self.transfer(call) {
             return Err(self.undo(error));
         }
-        let verb = if self.copy { "copied" } else { "moved" };
-        let mut done = vec![format!("{verb} to {}", self.to.full())];
-        if let Some(aside) = &self.aside {
-            done.push(match delete(self.it, call, aside, is_disk(&aside.path)) {
-                Ok(_) => "the old one was replaced".to_owned(),
-                Err(error) => format!("the old one is left as {}: {error}", aside.full()),
-            });
-        }
-        Ok(done)
+        let Some(aside) = &self.aside else { return Ok(None) };
+        let gone = delete(self.it, call, aside, is_disk(&aside.path));
+        Ok(gone.err().map(|error| format!("the old one is left as {}: {error}", aside.full())))
     }
 
     fn transfer(&self, call: &Call) -> Result<()> {

@@ -43,6 +43,8 @@ pub struct Store {
     pub path: String,
     /// Without it a vCenter knows no path; a host has one only.
     pub datacenter: Option<Ref>,
+    /// Where that stands in the inventory.
+    pub datacenter_path: Option<String>,
     pub browser: Ref,
     pub accessible: bool,
     pub free_bytes: Option<i64>,
@@ -99,6 +101,7 @@ pub fn all(it: &Vsphere, call: &Call) -> Result<Vec<Store>> {
             name: unescaped(name),
             path: tree.path(name, parent),
             datacenter: center.cloned(),
+            datacenter_path: center.and_then(|it| tree.place(&it.id)),
             browser: row.reference("browser")?.clone(),
             accessible: row.flag("summary.accessible") != Some(false),
             free_bytes: row.int("summary.freeSpace"),
@@ -230,7 +233,13 @@ impl Stores for Vsphere {
         store_files::slot(self, call, store, path, overwrite)
     }
 
-    fn write(&self, call: &Call, to: &Slot, size: Option<u64>, body: &mut dyn Read) -> Result<()> {
+    fn write(
+        &self,
+        call: &Call,
+        to: &Slot,
+        size: Option<u64>,
+        body: &mut dyn Read,
+    ) -> Result<Option<String>> {
         store_files::write(self, call, to, size, body)
     }
 }
@@ -287,6 +296,7 @@ mod tests {
             name: name.into(),
             path: path.into(),
             datacenter: None,
+            datacenter_path: None,
             browser: Ref::new("HostDatastoreBrowser", "b"),
             accessible: name != "dead",
             free_bytes: None,

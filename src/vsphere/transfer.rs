@@ -6,11 +6,11 @@
 
 use std::io;
 use std::io::Read;
-use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::Call;
 use crate::hv::guest::{Inside, Outgoing, Take};
+use crate::hv::meter::Meter;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::{Elsewhere, Vsphere, guest_ops, props};
 use crate::web::exchange::{Request, Response, Upload, bare, from_io, into_io};
@@ -21,9 +21,6 @@ const MAX_CERTIFICATE: usize = 64 << 10;
 
 /// Read at once.
 const CHUNK: usize = 64 << 10;
-
-/// Between two words of progress.
-const TELL: Duration = Duration::from_millis(500);
 
 /// A file of a guest that waits to be fetched, once and within ten minutes.
 pub struct Offered {
@@ -48,11 +45,13 @@ pub fn fetch(
     it: &Vsphere,
     call: &Call,
     at: &Inside,
+    path: &str,
     file: &Offered,
     take: Take<'_>,
 ) -> Result<u64> {
     let response = send(it, call, at, &file.url, Request::new("GET", "", b""))?;
-    let mut body = Watched::new(call, response.body, file.size);
+    let meter = Meter::new(call, path, Some(file.size));
+    let mut body = Watched { body: response.body, meter };
     let mut chunk = vec![0; CHUNK];
     loop {
         let read = body.read(&mut chunk).map_err(from_io)?;
@@ -62,32 +61,16 @@ pub fn fetch(
     }
 }
 
-/// A body on its way: stops when the call is cancelled, and tells how far it has come.
+/// A body on its way, with how far it has come.
 struct Watched {
     body: Box<dyn Read + Send>,
-    call: Call,
-    done: u64,
-    total: u64,
-    told: Instant,
-}
-
-impl Watched {
-    fn new(call: &Call, body: Box<dyn Read + Send>, total: u64) -> Watched {
-        Watched { body, call: call.clone(), done: 0, total, told: Instant::now() }
-    }
+    meter: Meter,
 }
 
 impl Read for Watched {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.call.check().map_err(into_io)?;
         let read = self.body.read(into)?;
-        self.done += u64::try_from(read).unwrap_or(0);
-        if self.told.elapsed() >= TELL {
-            self.told = Instant::now();
-            let percent = self.done.saturating_mul(100).checked_div(self.total).unwrap_or(0);
-            let note = format!("{} of {} KB", self.done >> 10, self.total >> 10);
-            self.call.progress(f64::from(u32::try_from(percent).unwrap_or(100)), note);
-        }
+        self.meter.add(read).map_err(into_io)?;
         Ok(read)
     }
 }
@@ -109,9 +92,10 @@ pub fn store(it: &Vsphere, call: &Call, at: &Inside, path: &str, file: Outgoing)
         .with("overwrite", file.overwrite);
     let url = guest_ops::file(it, call, at, "InitiateFileTransferToGuest", args)?;
     let url = url.as_ref().and_then(Value::as_text).unwrap_or_default();
+    let body = Watched { body: file.body, meter: Meter::new(call, path, Some(file.size)) };
     let request = Request::new("PUT", "", b"")
         .header("Content-Type", "application/octet-stream")
-        .sending(Upload::new(Watched::new(call, file.body, file.size), Some(file.size)));
+        .sending(Upload::new(body, Some(file.size)));
     send(it, call, at, url, request).map(drop)
 }
 

@@ -36,6 +36,13 @@ impl Tree {
             .take(DEEPEST)
     }
 
+    /// The path of a place.
+    pub fn place(&self, id: &str) -> Option<String> {
+        let (name, parent) = self.0.get(id)?;
+        let parent = parent.as_ref().map(|id| Ref::new("Folder", id.as_str()));
+        Some(self.path(name, parent.as_ref()))
+    }
+
     /// The path of an object of this name below this parent.
     pub fn path(&self, name: &str, parent: Option<&Ref>) -> String {
         let names = self.above(parent).filter_map(|id| self.0.get(id)).map(|it| it.0.as_str());

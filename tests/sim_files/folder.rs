@@ -3,6 +3,8 @@
 use std::io::Read;
 
 use jumpvisor::sim::files::File;
+use jumpvisor::sim::world::Plain;
+use jumpvisor::vim::value::{Object, Ref};
 
 use crate::host::Host;
 
@@ -99,6 +101,31 @@ fn writing_and_names() {
     let reply = host.ask("PUT", &format!("/folder/iso/cut{AT}"), &cookie, &mut broken);
     assert_eq!(reply.status, 400);
     assert!(!host.simulator.world().files.exists("[datastore1] iso/cut"));
+}
+
+#[test]
+fn a_datacenter_is_named_with_its_folders() {
+    let host = Host::new();
+    {
+        // As on a vCenter: the datacenter stands in a folder, and its name has an ampersand.
+        let mut world = host.simulator.world();
+        let center = world.all("Datacenter").next().unwrap().0.to_owned();
+        world.plain_mut(&center).unwrap().set("name", "R&D");
+        let folder = Plain { kind: "Folder", props: Object::args().with("name", "Europe") };
+        world.plain.get_or("group-d9".to_owned(), || folder);
+        let root = world.plain_mut(&center).unwrap().reference("parent").unwrap().clone();
+        world.plain_mut("group-d9").unwrap().set("parent", root);
+        world.plain_mut(&center).unwrap().set("parent", Ref::new("Folder", "group-d9"));
+        world.vcenter = true;
+    }
+    let status = |center: &str| {
+        let path = format!("web01/vmware.log?dcPath={center}&dsName=datastore1");
+        host.folder("GET", &path, &[], b"").status
+    };
+    assert_eq!((status("Europe%2FR%2526D"), status("Europe/R%2526D")), (200, 200));
+    for wrong in ["R%2526D", "Europe/R%26D", "Europe", "ha-datacenter", ""] {
+        assert_eq!(status(wrong), 404, "{wrong}");
+    }
 }
 
 #[test]
