@@ -21,6 +21,7 @@ pub mod decode;
 pub mod detail;
 pub mod devices;
 pub mod disks;
+pub mod door;
 pub mod drives;
 pub mod encode;
 pub mod events;
@@ -104,6 +105,7 @@ use crate::hv::snapshots::Snapshots;
 use crate::hv::stores::Stores;
 use crate::vsphere::session::Session;
 use crate::web::exchange::Exchange;
+use crate::web::tls::Trust;
 
 /// What tools use when a call names no place; `None` is found on the server.
 #[derive(Clone, Debug, Default)]
@@ -131,8 +133,8 @@ pub struct Address {
 pub struct Elsewhere {
     pub host: String,
     pub port: u16,
-    /// SHA-256 of the certificate that the server vouches for.
-    pub fingerprint: [u8; 32],
+    /// By the certificate that the server vouches for, where it does.
+    pub trust: Trust,
 }
 
 /// How such a host is reached; nothing is connected by asking.
