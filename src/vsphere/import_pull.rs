@@ -84,9 +84,9 @@ pub fn all(
     let doing = "the host fetches the appliance";
     let fetched = task::run(&it.session, call, lease.at(), method, &args, None, doing);
     let pulled = |error: Error| {
-        error
-            .during("the host could not fetch the files")
-            .hint(format!("The host must reach that server, with ranges and lengths. {HINT}"))
+        error.during("the host could not fetch the files").hint_instead(format!(
+            "The host must reach that server, with ranges and lengths. {HINT}"
+        ))
     };
     match fetched {
         Ok(_) => Ok(vec![said]),

@@ -37,15 +37,16 @@ impl Send<'_> {
         let urls: Vec<&Object> = self.lease.files().collect();
         let targets: Vec<&Object> =
             (0..self.items.len()).map(|at| target(&urls, self.items, at)).collect::<Result<_>>()?;
-        let total = self.items.iter().try_fold(0_u64, |sum, it| sum.checked_add(it.size?));
-        let mut meter = Meter::new(self.call, "the appliance", total);
+        let mut sizes: Vec<Option<u64>> = self.items.iter().map(|it| it.size).collect();
+        let mut meter = Meter::new(self.call, "the appliance", sum(&sizes));
         let mut open: Vec<usize> = (0..self.items.len()).collect();
         let mut sent = 0;
         while !open.is_empty() {
             let wait = if self.in_order { 1 } else { open.len() };
             let wanted: Vec<&str> =
                 open[..wait].iter().map(|at| self.items[*at].path.as_str()).collect();
-            let so_far = |error: Error, done: u64| {
+            let so_far = |error: Error, done: u64, total: Option<u64>| {
+                let total = total.filter(|it| *it >= done);
                 let of = total.map(|it| format!(" of {}", amount(it))).unwrap_or_default();
                 error.during(format!(
                     "after {}{of}, with file {} of {}",
@@ -54,16 +55,23 @@ impl Send<'_> {
                     self.items.len()
                 ))
             };
-            let next = supply.next(&wanted).map_err(|error| so_far(error, meter.done()))?;
-            let Some(piece) = next else { return Err(so_far(missing(&wanted), meter.done())) };
+            let next = supply.next(&wanted);
+            let next = next.map_err(|error| so_far(error, meter.done(), sum(&sizes)))?;
+            let Some(piece) = next else {
+                return Err(so_far(missing(&wanted), meter.done(), sum(&sizes)));
+            };
             if piece.at >= wait {
                 return Err(Error::bug("a file came that nobody waits for"));
             }
             let at = open.remove(piece.at);
             let item = &self.items[at];
+            // The descriptor's sizes may be wrong, and are not of what was unpacked.
+            sizes[at] = piece.size.or(item.size.filter(|_| !item.packed));
+            meter.expect(sum(&sizes));
             meter.name(format!("{} ({} of {})", quoted(&item.path), sent + 1, self.items.len()));
             self.one(supply, item, targets[at], &piece, &mut meter).map_err(|error| {
-                so_far(error.during(format!("`{}`", quoted(&item.path))), meter.done())
+                let error = error.during(format!("`{}`", quoted(&item.path)));
+                so_far(error, meter.done(), sum(&sizes))
             })?;
             sent += 1;
         }
@@ -84,7 +92,8 @@ impl Send<'_> {
         meter: &mut Meter,
     ) -> Result<()> {
         let head = head(supply)?;
-        if !item.create
+        if item.disk
+            && !item.create
             && let Some(wrong) = vmdk_head::wrong(&head)
         {
             return Err(Error::new(Kind::Conflict, format!("it is {wrong}")).hint(
@@ -168,6 +177,10 @@ impl Send<'_> {
         let certificate = row.get(CERTIFICATE).and_then(door::certificate);
         Ok(certificate.or_else(|| row.text(THUMBPRINT).and_then(trust_of)))
     }
+}
+
+fn sum(sizes: &[Option<u64>]) -> Option<u64> {
+    sizes.iter().try_fold(0_u64, |sum, it| sum.checked_add((*it)?))
 }
 
 /// The URL of a file.
