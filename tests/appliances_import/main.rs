@@ -5,5 +5,7 @@
 
 mod failing;
 mod plans;
+mod public;
+mod pull;
 mod rig;
 mod whole;

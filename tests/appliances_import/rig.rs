@@ -215,6 +215,8 @@ pub struct Files {
     /// What the manifest says in the end.
     pub wrong: bool,
     pub finished: Arc<Mutex<bool>>,
+    /// What was waited for each time.
+    pub asked: Arc<Mutex<Vec<String>>>,
     pub place: usize,
     pub present: Option<usize>,
     pub at: usize,
@@ -251,6 +253,7 @@ impl Read for Files {
 
 impl Supply for Files {
     fn next(&mut self, wanted: &[&str]) -> Result<Option<Piece>> {
+        self.asked.lock().unwrap().push(wanted.join(" "));
         let found = match self.pipe {
             true => (self.place..self.all.len()).find(|at| wanted.contains(&self.all[*at].0)),
             false => self.all.iter().position(|it| it.0 == wanted[0]),

@@ -170,3 +170,16 @@ fn an_image_is_put_into_a_drive_and_tried_first() {
     assert!(detail.contains("tools.iso") && detail.contains("iso/ubuntu"), "{detail}");
     assert_eq!(room.machine("cd").unwrap().power, PowerState::Off);
 }
+
+#[test]
+fn disks_that_build_on_others_are_asked_for_in_the_hosts_order() {
+    let room = Room::new(false, "[]");
+    // The simulated host takes no such disks; what reads the text does not know comments.
+    let text = format!("{}<!-- <Disk parentRef='d1'/> -->", descriptor(&[]));
+    let mut back = files();
+    back.reverse();
+    let asked = Files::of(back);
+    let log = asked.asked.clone();
+    room.import(&wanted(&text, "deltas"), asked).unwrap();
+    assert_eq!(*log.lock().unwrap(), ["a.vmdk", "b.vmdk", "tools.iso"]);
+}
