@@ -191,7 +191,7 @@ fn steps(what: &Import<'_>, place: &Place, planned: &Planned) -> Vec<String> {
             "the host fetches {count}{total} by itself from {}; no manifest is compared",
             import_pull::shown(&pull.url)
         )),
-        None => steps.push(format!("{count}{total} sent to it")),
+        None => steps.push(format!("it is sent {count}{total}")),
     }
     let given: Vec<String> = what
         .settings

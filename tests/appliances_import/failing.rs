@@ -11,7 +11,7 @@ use crate::rig::{Files, Room, changing, descriptor, files, setting, wanted};
 /// What an import of `edge` fails with; nothing of it stays.
 fn lost(room: &Room, files: Files) -> Error {
     let text = descriptor(&[]);
-    let error = room.import(&wanted(&text, "edge"), files).err().expect("it succeeded");
+    let error = room.import(&wanted(&text, "edge"), files).expect_err("it succeeded");
     nothing(room);
     error
 }

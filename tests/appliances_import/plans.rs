@@ -36,7 +36,7 @@ fn it_says_what_will_be_made_and_hides_what_may_be_secret() {
         "2 disks (1 GB, 1 GB), thin, on `",
         "its network `Inside` is `VM Network`",
         "network `VM Network`",
-        "3 files of 142 kB sent to it",
+        "it is sent 3 files of 142 kB",
         "settings as given: `hostname`, `admin.pw`; 1 by default",
         "OVF environment",
         "it is powered on",

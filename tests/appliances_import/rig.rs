@@ -200,6 +200,9 @@ pub fn changing() -> Call {
     Call::new(Rights::Change).within(Duration::from_secs(60))
 }
 
+/// What happens in the middle.
+pub type Then = Box<dyn FnMut() -> Result<()> + Send>;
+
 /// The files of an appliance in the order in which they lie in it.
 #[derive(Default)]
 pub struct Files {
@@ -211,7 +214,7 @@ pub struct Files {
     /// Says that files are longer than they are.
     pub short: bool,
     /// What happens after so many bytes of all.
-    pub after: Option<(usize, Box<dyn FnMut() -> Result<()> + Send>)>,
+    pub after: Option<(usize, Then)>,
     /// What the manifest says in the end.
     pub wrong: bool,
     pub finished: Arc<Mutex<bool>>,

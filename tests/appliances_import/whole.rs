@@ -183,3 +183,25 @@ fn disks_that_build_on_others_are_asked_for_in_the_hosts_order() {
     room.import(&wanted(&text, "deltas"), asked).unwrap();
     assert_eq!(*log.lock().unwrap(), ["a.vmdk", "b.vmdk", "tools.iso"]);
 }
+
+#[test]
+fn a_cluster_without_a_scheduler_is_told_the_host() {
+    const OFF: crate::rig::Swaps = &[(
+        "<name>configuration.drsConfig.enabled</name><val xsi:type=\"xsd:boolean\">true<",
+        "<name>configuration.drsConfig.enabled</name><val xsi:type=\"xsd:boolean\">false<",
+    )];
+    let text = descriptor(&["VM Network"]);
+    let wants = ["VM Network".to_owned()];
+    let mut what = wanted(&text, "edge");
+    what.wants = &wants;
+    for (swaps, named) in [(&[][..], false), (OFF, true)] {
+        let room = Room::with(true, "[]", swaps, None);
+        let steps = room.plan(&what).unwrap();
+        room.import(&what, Files::of(files())).unwrap();
+        let heard = room.heard();
+        let of = |name: &str| heard.iter().find(|it| it.soap == name).unwrap();
+        assert_eq!(of("ImportVApp").text.contains("<host type=\"HostSystem\">"), named);
+        assert_eq!(of("CreateImportSpec").text.contains("<hostSystem"), named);
+        assert_eq!(steps[0].contains("on `esxi0"), named, "{steps:?}");
+    }
+}
