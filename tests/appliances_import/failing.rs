@@ -1,5 +1,6 @@
 //! Imports that fail: the reason is told, the lease ends and no machine stays.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use jumpvisor::error::{Error, Kind};
@@ -48,6 +49,22 @@ fn a_status_is_told_with_how_far_it_came() {
             &["`edge` was not made: after ", "with file 2 of 3: `b.vmdk`: ", &answered, hint],
         );
     }
+}
+
+#[test]
+fn a_connection_that_is_cut_leaves_nothing() {
+    let rules = r#"[{"path": "/ha-nfc/*/disk-1.vmdk", "truncate": 30000}]"#;
+    let error = lost(&Room::new(false, rules), Files::of(files()));
+    said(&error, &["`edge` was not made: after ", "with file 2 of 3: `b.vmdk`: "]);
+}
+
+#[test]
+fn a_host_behind_a_vcenter_that_is_out_of_reach_is_named() {
+    let room = Room::new(true, "[]");
+    room.far.store(true, Ordering::SeqCst);
+    let error = lost(&room, Files::of(files()));
+    assert_eq!(error.kind(), Kind::Network);
+    said(&error, &["`a.vmdk`: the ESXi host `esxi0", "at port 443", "reachable from here"]);
 }
 
 #[test]

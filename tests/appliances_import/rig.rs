@@ -2,10 +2,11 @@
 
 use std::io;
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use jumpvisor::error::{Error, Result};
+use jumpvisor::error::{Error, Kind, Result};
 use jumpvisor::hv::appliances::{Appliances, Import, Piece, Provisioning, Setting, Supply};
 use jumpvisor::hv::call::{Call, Rights};
 use jumpvisor::hv::machines::{Depth, Machines};
@@ -106,6 +107,8 @@ pub struct Room {
     pub host: Vsphere,
     heard: Arc<Mutex<Vec<Heard>>>,
     reached: Arc<Mutex<Vec<String>>>,
+    /// No host behind a vCenter can be reached.
+    pub far: Arc<AtomicBool>,
 }
 
 impl Room {
@@ -142,14 +145,18 @@ impl Room {
             kind: "esxi",
         };
         let reached = Arc::new(Mutex::new(Vec::new()));
-        let reaches = reached.clone();
+        let (reaches, far) = (reached.clone(), Arc::new(AtomicBool::new(false)));
+        let is_far = far.clone();
         let reach = move |it: &Elsewhere| -> Result<Box<dyn Exchange>> {
             reaches.lock().unwrap().push(format!("{}:{} {:?}", it.host, it.port, it.trust));
-            Ok(ear("elsewhere"))
+            match is_far.load(Ordering::SeqCst) {
+                true => Err(Error::new(Kind::Network, "nobody answers").hint("Set a timeout")),
+                false => Ok(ear("elsewhere")),
+            }
         };
         let (defaults, seen) = (Defaults::default(), Box::new(|| None));
         let host = Vsphere::new(session, defaults, address, seen, Box::new(reach));
-        Room { host, heard, reached }
+        Room { host, heard, reached, far }
     }
 
     /// What was asked since the last time.

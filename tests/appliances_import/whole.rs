@@ -116,15 +116,24 @@ fn a_vcenter_sends_to_its_host_by_the_certificate_it_knows_and_brings_the_settin
 
 #[test]
 fn the_lease_may_say_by_which_digest_its_host_is_known() {
-    const SHA1: &str = "<sslThumbprint>01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14</sslThumbprint>";
-    let room = Room::with(true, "[]", &[("<sslThumbprint></sslThumbprint>", SHA1)], None);
-    let text = descriptor(&[]);
-    room.import(&wanted(&text, "edge"), Files::of(files())).unwrap();
-    let reached = room.reached();
-    assert!(
-        reached.len() == 3 && reached[0].contains("Thumbprint([1, 2, 3, 4, 5, 6,"),
-        "{reached:?}"
-    );
+    const NONE: &str = "<sslThumbprint></sslThumbprint>";
+    const SHA1: &str = "<sslThumbprint>01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14\
+                        </sslThumbprint>";
+    // From 9.0 on the certificate itself, of which SHA-256 is taken; this one is of `abc`.
+    const WHOLE: &str = "<sslThumbprint></sslThumbprint><sslCertificate>\
+                         -----BEGIN CERTIFICATE-----\nYWJj\n-----END CERTIFICATE-----\n\
+                         </sslCertificate>";
+    let one: crate::rig::Swaps = &[(NONE, SHA1)];
+    let two: crate::rig::Swaps = &[(NONE, WHOLE)];
+    for (swaps, wanted_by) in
+        [(one, "Thumbprint([1, 2, 3, 4, 5, 6,"), (two, "Fingerprint([186, 120, 22, 191,")]
+    {
+        let room = Room::with(true, "[]", swaps, None);
+        let text = descriptor(&[]);
+        room.import(&wanted(&text, "edge"), Files::of(files())).unwrap();
+        let reached = room.reached();
+        assert!(reached.len() == 3 && reached[0].contains(wanted_by), "{reached:?}");
+    }
 }
 
 #[test]
