@@ -19,6 +19,7 @@ use crate::vsphere::props::Select;
 use crate::vsphere::tree::unescaped;
 use crate::vsphere::{Elsewhere, Vsphere, door, props, vmdk_head};
 use crate::web::exchange::{Request, Upload, from_io, into_io};
+use crate::web::failure::was_not_sent;
 use crate::web::tls::{Trust, trust_of};
 
 /// What goes where.
@@ -132,7 +133,10 @@ impl Send<'_> {
                 200..=299 => Error::new(Kind::Remote, "the host took only the beginning of it"),
                 status => refused(status),
             },
-            (None, Err(error)) => error,
+            (None, Err(error)) if was_not_sent(&error) => error,
+            (None, Err(error)) => error.hint_instead(
+                "Nothing of it stays, and no host goes on where a transfer broke off; try again",
+            ),
         };
         self.call.check()?;
         match self.lease.trouble(self.call).or_else(|| self.lease.moved(0).err()) {

@@ -9,3 +9,4 @@ mod public;
 mod pull;
 mod rig;
 mod whole;
+mod wire;

@@ -6,18 +6,11 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use jumpvisor::hv::appliances::Appliances;
 use jumpvisor::hv::machines::{Depth, Machines};
-use jumpvisor::text::secret::Secret;
-use jumpvisor::vsphere::session::{Account, Session};
-use jumpvisor::vsphere::wire::Wire;
-use jumpvisor::vsphere::{Address, Defaults, Vsphere, nowhere};
-use jumpvisor::web::client::{Client, Settings};
-use jumpvisor::web::tls::Trust;
 
-use crate::rig::{Files, changing, descriptor, files, reading, setting, wanted};
+use crate::rig::{Files, changing, connected, descriptor, files, reading, setting, wanted};
 
 /// A server that ends when this is dropped.
 struct Public {
@@ -44,35 +37,6 @@ impl Public {
         let port = line.trim().trim_end_matches("/sdk").rsplit(':').next().unwrap().parse();
         Public { child, port: port.unwrap_or_else(|_| panic!("the simulator said `{line}`")) }
     }
-
-    fn host(&self) -> Vsphere {
-        let settings = Settings {
-            host: "127.0.0.1".to_owned(),
-            port: self.port,
-            tls: false,
-            trust: Trust::System,
-            connect_timeout: Duration::from_secs(10),
-            idle_timeout: Duration::from_secs(60),
-            proxy: None,
-            no_proxy: String::new(),
-        };
-        let account = Account {
-            user: "root".to_owned(),
-            password: Secret::new("pw"),
-            silence: Duration::from_secs(60),
-            idle: Duration::from_secs(600),
-        };
-        let wire = Wire::new(Box::new(Client::new(settings).unwrap()));
-        let address = Address {
-            shown: "public".to_owned(),
-            host: "127.0.0.1".to_owned(),
-            port: self.port,
-            proxied: true,
-            kind: "esxi",
-        };
-        let session = Session::new(wire, account);
-        Vsphere::new(session, Defaults::default(), address, Box::new(|| None), nowhere())
-    }
 }
 
 impl Drop for Public {
@@ -90,7 +54,7 @@ impl Drop for Public {
 fn an_appliance_is_imported_to_both_of_its_servers() {
     for model in ["esx", "vpx"] {
         let public = Public::start(model);
-        let host = public.host();
+        let host = connected(public.port, None, "pw");
         let (text, settings) = (descriptor(&["VM Network"]), [setting("hostname", "x", true)]);
         let wants = ["VM Network".to_owned()];
         let mut what = wanted(&text, "edge");

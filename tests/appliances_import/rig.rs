@@ -17,8 +17,10 @@ use jumpvisor::text::secret::Secret;
 use jumpvisor::vim::value::{Ref, Value};
 use jumpvisor::vsphere::session::{Account, Session};
 use jumpvisor::vsphere::wire::Wire;
-use jumpvisor::vsphere::{Address, Defaults, Elsewhere, Vsphere, props};
+use jumpvisor::vsphere::{Address, Defaults, Elsewhere, Vsphere, nowhere, props};
+use jumpvisor::web::client::{Client, Settings};
 use jumpvisor::web::exchange::{Exchange, Request, Response, Upload, into_io};
+use jumpvisor::web::tls::Trust;
 
 /// One request that was made.
 #[derive(Clone, Debug, Default)]
@@ -360,4 +362,34 @@ pub fn wanted<'a>(descriptor: &'a str, name: &'a str) -> Import<'a> {
 
 pub fn setting(key: &str, value: &str, given: bool) -> Setting {
     Setting { key: key.to_owned(), value: value.to_owned(), given }
+}
+
+/// A server of this machine, over TLS if its certificate is known.
+pub fn connected(port: u16, fingerprint: Option<[u8; 32]>, password: &str) -> Vsphere {
+    let settings = Settings {
+        host: "127.0.0.1".to_owned(),
+        port,
+        tls: fingerprint.is_some(),
+        trust: fingerprint.map_or(Trust::System, Trust::Fingerprint),
+        connect_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(60),
+        proxy: None,
+        no_proxy: String::new(),
+    };
+    let account = Account {
+        user: "root".to_owned(),
+        password: Secret::new(password),
+        silence: Duration::from_secs(60),
+        idle: Duration::from_secs(600),
+    };
+    let wire = Wire::new(Box::new(Client::new(settings).unwrap()));
+    let address = Address {
+        shown: "connected".to_owned(),
+        host: "127.0.0.1".to_owned(),
+        port,
+        proxied: true,
+        kind: "esxi",
+    };
+    let session = Session::new(wire, account);
+    Vsphere::new(session, Defaults::default(), address, Box::new(|| None), nowhere())
 }
