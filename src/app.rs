@@ -97,6 +97,7 @@ fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
         Trust::Fingerprint(digest) => crate::web::tls::Trust::Fingerprint(*digest),
         Trust::Insecure => crate::web::tls::Trust::Insecure,
     };
+    let authorities = matches!(it.trust, Trust::CaFile(_)).then(|| trust.clone());
     let own = settings(endpoint.host.clone(), endpoint.port, endpoint.tls, trust);
     let client = Arc::new(Client::new(own).map_err(during)?);
     let account = Account {
@@ -123,8 +124,14 @@ fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
         },
     };
     let reach = move |it: &Elsewhere| -> Result<Box<dyn Exchange>> {
-        let trust = crate::web::tls::Trust::Fingerprint(it.fingerprint);
-        Ok(Box::new(Client::new(settings(it.host.clone(), it.port, true, trust))?))
+        // Where nobody vouches, authorities that were named for the server count for its hosts too;
+        // that the server's own certificate is not looked at never does.
+        let trust = match (&it.trust, &authorities) {
+            (crate::web::tls::Trust::System, Some(authorities)) => authorities.clone(),
+            (trust, _) => trust.clone(),
+        };
+        let settings = settings(it.host.clone(), it.port, true, trust);
+        Ok(Box::new(Client::new(settings)?))
     };
     let seen = Box::new(move || client.seen());
     let host = Vsphere::new(session, defaults, address, seen, Box::new(reach));

@@ -53,6 +53,11 @@ impl Meter {
         self.what = what.into();
     }
 
+    /// Corrects how many bytes it will be.
+    pub fn expect(&mut self, total: Option<u64>) {
+        self.total = total;
+    }
+
     /// Bytes so far.
     pub fn done(&self) -> u64 {
         self.done

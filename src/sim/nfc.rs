@@ -4,6 +4,7 @@
 //! a lease, only `HttpNfcLeaseProgress` does; and an import whose lease ends badly leaves nothing.
 
 mod methods;
+mod pull;
 
 use std::collections::VecDeque;
 use std::sync::PoisonError;

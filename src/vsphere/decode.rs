@@ -94,6 +94,14 @@ pub fn localized_fault(object: &Object) -> Fault {
     }
 }
 
+/// The same, whether or not the server's words are around the fault.
+pub fn fault_of(object: &Object) -> Fault {
+    match object.kind() {
+        "LocalizedMethodFault" => localized_fault(object),
+        name => Fault { name: name.to_owned(), text: String::new(), detail: Some(object.clone()) },
+    }
+}
+
 /// The truth is `xsi:type`; the element is called like the type with `Fault` behind it.
 fn fault_name(node: Node<'_, '_>) -> String {
     if let Some(name) = concrete(node) {

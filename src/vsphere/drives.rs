@@ -46,21 +46,23 @@ pub fn add<'a>(
     let mut changes: Vec<Object> = slot.added.into_iter().map(added).collect();
     changes.push(added(drive));
     let mut spec = Object::new("VirtualMachineConfigSpec").with("deviceChange", changes);
-    if boot {
-        const FIRST: &str = "VirtualMachineBootOptionsBootableCdromDevice";
-        let old = hardware.row.object("config.bootOptions");
-        let old: Vec<&Object> = old.iter().flat_map(|it| it.objects("bootOrder")).collect();
-        if old.first().is_none_or(|it| it.kind() != FIRST) {
-            let rest = old.into_iter().filter(|it| it.kind() != FIRST).cloned();
-            let order: Vec<Object> = std::iter::once(Object::new(FIRST)).chain(rest).collect();
-            steps.push("CD/DVD drives come first in the boot order".to_owned());
-            spec.set(
-                "bootOptions",
-                Object::new("VirtualMachineBootOptions").with("bootOrder", order),
-            );
-        }
+    if boot && let Some(options) = first_in_order(hardware.row.object("config.bootOptions")) {
+        steps.push("CD/DVD drives come first in the boot order".to_owned());
+        spec.set("bootOptions", options);
     }
     Ok(hardware.reconfigure(steps, spec))
+}
+
+/// Boot options that try CD/DVD drives first, where these do not yet; what follows stays.
+pub fn first_in_order(old: Option<&Object>) -> Option<Object> {
+    const FIRST: &str = "VirtualMachineBootOptionsBootableCdromDevice";
+    let old: Vec<&Object> = old.iter().flat_map(|it| it.objects("bootOrder")).collect();
+    if old.first().is_some_and(|it| it.kind() == FIRST) {
+        return None;
+    }
+    let rest = old.into_iter().filter(|it| it.kind() != FIRST).cloned();
+    let order: Vec<Object> = std::iter::once(Object::new(FIRST)).chain(rest).collect();
+    Some(Object::new("VirtualMachineBootOptions").with("bootOrder", order))
 }
 
 /// Puts an image into the drive of this number.
@@ -141,7 +143,7 @@ fn find(
 }
 
 /// The change of a drive to what is in it; whether the guest may eject it stays as it is.
-fn filled(drive: &Object, backing: Object, start: bool, now: bool) -> Object {
+pub fn filled(drive: &Object, backing: Object, start: bool, now: bool) -> Object {
     let mut drive = drive.clone();
     let mut way = drive.object("connectable").cloned().unwrap_or_else(|| plug(start, now));
     way.set("startConnected", start);
@@ -151,7 +153,8 @@ fn filled(drive: &Object, backing: Object, start: bool, now: bool) -> Object {
     edit(drive)
 }
 
-fn holding(path: String) -> Object {
+/// An image as what is in a drive.
+pub fn holding(path: String) -> Object {
     Object::new("VirtualCdromIsoBackingInfo").with("fileName", path)
 }
 
@@ -162,7 +165,8 @@ fn nothing() -> Object {
         .with("exclusive", false)
 }
 
-fn plug(start: bool, now: bool) -> Object {
+/// How a drive is connected: at power-on, and now.
+pub fn plug(start: bool, now: bool) -> Object {
     Object::new("VirtualDeviceConnectInfo")
         .with("startConnected", start)
         .with("allowGuestControl", true)

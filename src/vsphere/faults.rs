@@ -107,6 +107,60 @@ static TABLE: &[Row] = &[
         Kind::Unsupported,
         "The guest's system, or its VMware Tools, cannot do it",
     ),
+    Row("OvfConstraint", Kind::Conflict, "The server cannot place it as the descriptor demands"),
+    Row(
+        "OvfDiskMappingNotFound",
+        Kind::Conflict,
+        "The descriptor names a disk that it does not describe; the appliance is damaged",
+    ),
+    Row("OvfFault", Kind::Conflict, "inspect_ova shows what the appliance asks for"),
+    Row(
+        "OvfHardwareCheck",
+        Kind::Unsupported,
+        "The host has not the hardware that the appliance asks for; another host may have it",
+    ),
+    Row(
+        "OvfInvalidPackage",
+        Kind::Conflict,
+        "The descriptor is wrong there; its maker must correct it",
+    ),
+    Row("OvfInvalidVmName", Kind::Usage, "Choose another vm_name"),
+    Row(
+        "OvfMissingHardware",
+        Kind::Unsupported,
+        "The host cannot give the VM such a device; another host may",
+    ),
+    Row(
+        "OvfNoHostNic",
+        Kind::Conflict,
+        "Say which network of the server is meant, by network or network_map",
+    ),
+    Row(
+        "OvfNoSupportedHardwareFamily",
+        Kind::Unsupported,
+        "The appliance needs a newer ESXi; update the host, or get the appliance for older hardware",
+    ),
+    Row(
+        "OvfProperty",
+        Kind::Usage,
+        "Correct the setting; inspect_ova shows what each of them takes",
+    ),
+    Row(
+        "OvfPropertyNetwork",
+        Kind::Unsupported,
+        "The appliance wants its addresses of an IP pool of vCenter; give them as settings",
+    ),
+    Row(
+        "OvfUnsupportedDeviceBackingInfo",
+        Kind::Unsupported,
+        "The host takes no such device (serial port, USB ...) by an appliance; add it later",
+    ),
+    Row("OvfUnsupportedDiskProvisioning", Kind::Unsupported, "Choose another disk_provisioning"),
+    Row(
+        "OvfUnsupportedPackage",
+        Kind::Unsupported,
+        "The server does not know what the appliance asks for there; a newer one may",
+    ),
     Row("QuestionPending", Kind::Conflict, "Answer with answer_vm_question"),
     Row("RequestCanceled", Kind::Cancelled, ""),
     Row(
@@ -168,13 +222,18 @@ fn nearest(name: &str) -> Option<&'static Row> {
 }
 
 fn sentence(method: &str, fault: &Fault) -> String {
+    format!("{method}: the server refused: {}", words(fault))
+}
+
+/// What the server said: its words, the fault's name and fields, and what lies below.
+pub fn words(fault: &Fault) -> String {
     let mut parts = vec![fault.name.clone()];
     if let Some(detail) = &fault.detail {
         parts.extend(facts(detail));
     }
     let text = quoted(&fault.text);
     let inner = fault.detail.iter().flat_map(nested).collect::<Vec<_>>().join("; ");
-    let mut said = format!("{method}: the server refused: ");
+    let mut said = String::new();
     if !text.is_empty() {
         said.push_str(text.trim_end_matches('.'));
         said.push_str(&format!(" ({})", parts.join(", ")));

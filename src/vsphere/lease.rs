@@ -82,6 +82,11 @@ impl Lease {
         Ok(lease)
     }
 
+    /// The lease itself.
+    pub fn at(&self) -> &Ref {
+        &self.at
+    }
+
     /// The machine that the lease is about.
     pub fn machine(&self) -> Option<&Ref> {
         self.info.reference("entity")
@@ -223,15 +228,7 @@ fn gone() -> Error {
         .hint("Somebody may have cancelled it; try again")
 }
 
-/// The fault in a lease's `error`, with or without the words around it.
+/// Why a lease failed, by its `error`.
 fn failed(error: &Object, vcenter: bool) -> Error {
-    let fault = match error.kind() {
-        "LocalizedMethodFault" => decode::localized_fault(error),
-        name => decode::Fault {
-            name: name.to_owned(),
-            text: String::new(),
-            detail: Some(error.clone()),
-        },
-    };
-    faults::error("the lease", &fault, vcenter)
+    faults::error("the lease", &decode::fault_of(error), vcenter)
 }

@@ -21,6 +21,7 @@ pub mod decode;
 pub mod detail;
 pub mod devices;
 pub mod disks;
+pub mod door;
 pub mod drives;
 pub mod encode;
 pub mod events;
@@ -40,6 +41,11 @@ pub mod host_firewall;
 pub mod host_services;
 pub mod hosts;
 pub mod import;
+mod import_after;
+mod import_place;
+mod import_pull;
+mod import_send;
+mod import_spec;
 pub mod inventory;
 pub mod iso;
 pub mod keyboard;
@@ -51,6 +57,7 @@ pub mod maintenance;
 pub mod near;
 pub mod nics;
 pub mod open;
+mod ovf_env;
 pub mod places;
 pub mod pools;
 pub mod power;
@@ -82,6 +89,7 @@ pub mod tasks_list;
 pub mod template;
 pub mod transfer;
 pub mod tree;
+mod vmdk_head;
 pub mod wire;
 
 use std::sync::Arc;
@@ -104,6 +112,7 @@ use crate::hv::snapshots::Snapshots;
 use crate::hv::stores::Stores;
 use crate::vsphere::session::Session;
 use crate::web::exchange::Exchange;
+use crate::web::tls::Trust;
 
 /// What tools use when a call names no place; `None` is found on the server.
 #[derive(Clone, Debug, Default)]
@@ -131,8 +140,8 @@ pub struct Address {
 pub struct Elsewhere {
     pub host: String,
     pub port: u16,
-    /// SHA-256 of the certificate that the server vouches for.
-    pub fingerprint: [u8; 32],
+    /// By the certificate that the server vouches for, where it does.
+    pub trust: Trust,
 }
 
 /// How such a host is reached; nothing is connected by asking.

@@ -180,33 +180,56 @@ impl Site {
         wanted: Option<&str>,
         configured: Option<&str>,
     ) -> Result<(String, Object)> {
-        let usable: Vec<&Row> = self
-            .rows
+        let chosen = self.chosen(wanted.or(configured))?;
+        Ok((own_name(chosen), self.backing(chosen)?))
+    }
+
+    /// The same network itself.
+    pub fn network_at(
+        &self,
+        wanted: Option<&str>,
+        configured: Option<&str>,
+    ) -> Result<(String, Ref)> {
+        let chosen = self.chosen(wanted.or(configured))?;
+        Ok((own_name(chosen), chosen.at.clone()))
+    }
+
+    /// The names of all networks that a card could be in.
+    pub fn network_names(&self) -> Vec<String> {
+        self.networks().map(own_name).collect()
+    }
+
+    /// The cluster's hosts.
+    pub fn hosts(&self) -> Vec<Ref> {
+        self.compute.hosts.iter().map(|id| Ref::new("HostSystem", id.as_str())).collect()
+    }
+
+    fn networks(&self) -> impl Iterator<Item = &Row> {
+        self.rows
             .iter()
             .filter(|row| self.compute.networks.contains(&row.at.id))
             .filter(|row| row.text("name").is_some() && !is_uplink(row))
-            .collect();
-        let name = |row: &Row| unescaped(row.text("name").unwrap_or_default());
-        let names: Vec<String> = usable.iter().map(|row| name(row)).collect();
-        let chosen = match wanted.or(configured) {
+    }
+
+    fn chosen(&self, wanted: Option<&str>) -> Result<&Row> {
+        match wanted {
             Some(word) => {
-                let meant = |row: &&&Row| name(row) == word || row.at.id == word;
-                let hits: Vec<&&Row> = usable.iter().filter(meant).collect();
+                let meant = |row: &&Row| own_name(row) == word || row.at.id == word;
+                let hits: Vec<&Row> = self.networks().filter(meant).collect();
                 match hits[..] {
-                    [one] => one,
-                    [] => return Err(missing("network", word, &names)),
-                    _ => return Err(ambiguous_network(word, &hits)),
+                    [one] => Ok(one),
+                    [] => Err(missing("network", word, &self.network_names())),
+                    _ => Err(ambiguous_network(word, &hits)),
                 }
             }
-            None => usable
-                .iter()
-                .find(|row| name(row) == "VM Network")
-                .or(usable.first())
+            None => self
+                .networks()
+                .find(|row| own_name(row) == "VM Network")
+                .or_else(|| self.networks().next())
                 .ok_or_else(|| {
                     Error::new(Kind::NotFound, format!("`{}` has no network", self.compute.name))
-                })?,
-        };
-        Ok((name(chosen), self.backing(chosen)?))
+                }),
+        }
     }
 
     fn backing(&self, network: &Row) -> Result<Object> {
@@ -235,8 +258,12 @@ impl Site {
     }
 }
 
+fn own_name(row: &Row) -> String {
+    unescaped(row.text("name").unwrap_or_default())
+}
+
 /// A port group of a host and one of a distributed switch may have the same name.
-fn ambiguous_network(word: &str, hits: &[&&Row]) -> Error {
+fn ambiguous_network(word: &str, hits: &[&Row]) -> Error {
     let ids: Vec<String> =
         hits.iter().take(20).map(|it| format!("`{}` ({})", it.at.id, it.at.kind)).collect();
     Error::new(Kind::Conflict, format!("`{word}` means more than one network"))

@@ -7,17 +7,13 @@
 use std::io;
 use std::io::Read;
 
-use crate::error::{Error, Kind, Result, quoted};
+use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
 use crate::hv::guest::{Inside, Outgoing, Take};
 use crate::hv::meter::Meter;
 use crate::vim::value::{Object, Ref, Value};
-use crate::vsphere::{Elsewhere, Vsphere, guest_ops, props};
-use crate::web::exchange::{Request, Response, Upload, bare, from_io, into_io};
-use crate::web::tls::fingerprint_of_pem;
-
-/// The largest certificate that is looked at.
-const MAX_CERTIFICATE: usize = 64 << 10;
+use crate::vsphere::{Elsewhere, Vsphere, door, guest_ops, props};
+use crate::web::exchange::{Request, Response, Upload, from_io, into_io};
 
 /// Read at once.
 const CHUNK: usize = 64 << 10;
@@ -107,34 +103,9 @@ fn send(
     url: &str,
     mut request: Request<'_>,
 ) -> Result<Response> {
-    call.check()?;
-    let (host, port, path) = parts(url).ok_or_else(|| {
-        let said = format!("the server gave `{}` as a file's URL", quoted(bare(url)));
-        Error::new(Kind::Remote, said)
-    })?;
-    request.path = path.to_owned();
-    // A standalone host is the only one there is, whatever it calls itself; a star is whoever gave
-    // the URL.
-    let own = host == "*"
-        || host.eq_ignore_ascii_case(&it.address.host)
-        || !it.session.live(call)?.is_vcenter();
-    let response = match own {
-        true => it.session.wire.exchange.exchange(&request)?,
-        false => {
-            let elsewhere = vouched(it, call, at, host, port)?;
-            // What is wrong with it is for no setting of ours to mend.
-            let during = |error: Error| {
-                error
-                    .during(format!("the ESXi host `{}`, which holds the file", elsewhere.host))
-                    .hint_instead(format!(
-                        "Files go to the ESXi itself: it must be reachable at port {port}, with the \
-                         certificate that vCenter knows"
-                    ))
-            };
-            let exchange = (it.reach)(&elsewhere).map_err(during)?;
-            exchange.exchange(&request).map_err(during)?
-        }
-    };
+    let door = door::open(it, call, url, &mut |host, port| vouched(it, call, at, host, port))?;
+    request.path.clone_from(&door.path);
+    let response = door.exchange(&request)?;
     match response.status {
         200..=299 => Ok(response),
         status => Err(Error::new(
@@ -143,23 +114,6 @@ fn send(
         )
         .hint("Its URL dies when the VM is switched off, suspended or moved; try again")),
     }
-}
-
-/// Host, port and path of an http(s) URL.
-fn parts(url: &str) -> Option<(&str, u16, &str)> {
-    let (scheme, rest) = url.split_once("://")?;
-    let usual = match scheme {
-        "https" => 443,
-        "http" => 80,
-        _ => return None,
-    };
-    let (authority, path) = rest.split_at(rest.find('/')?);
-    let (host, port) = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.contains(']') => (host, port.parse().ok()?),
-        _ => (authority, usual),
-    };
-    let host = host.strip_prefix('[').and_then(|it| it.strip_suffix(']')).unwrap_or(host);
-    (!host.is_empty() && !host.contains('@')).then_some((host, port, path))
 }
 
 /// The ESXi that runs the machine, by the name and with the certificate that vCenter knows.
@@ -172,57 +126,10 @@ fn vouched(it: &Vsphere, call: &Call, at: &Inside, named: &str, port: u16) -> Re
     let paths = ["name", "config.certificate"];
     let row = props::one(&it.session, call, &host, "HostSystem", &paths)?;
     let name = row.text("name").filter(|it| !it.is_empty()).unwrap_or(named);
-    let fingerprint = row.get("config.certificate").and_then(fingerprint).ok_or_else(|| {
+    let trust = row.get("config.certificate").and_then(door::certificate).ok_or_else(|| {
         let said = format!("vCenter does not show the certificate of the ESXi host `{name}`");
         Error::new(Kind::Unsupported, format!("{said}, so no file is sent to it"))
             .hint("The account needs the right to read the host; or configure the ESXi itself")
     })?;
-    Ok(Elsewhere { host: name.to_owned(), port, fingerprint })
-}
-
-/// SHA-256 of a certificate as the server tells it.
-fn fingerprint(value: &Value) -> Option<[u8; 32]> {
-    // Bytes are signed on the wire.
-    let byte = |it: &Value| it.as_int().and_then(|it| u8::try_from(it & 0xff).ok());
-    let bytes: Vec<u8> = match value.as_bytes() {
-        Some(bytes) => bytes.iter().copied().take(MAX_CERTIFICATE).collect(),
-        None => value.items().iter().take(MAX_CERTIFICATE).filter_map(byte).collect(),
-    };
-    fingerprint_of_pem(&bytes)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn urls_fall_into_their_parts() {
-        for (url, wanted) in [
-            ("https://*/guestFile?id=1&token=a/b", Some(("*", 443, "/guestFile?id=1&token=a/b"))),
-            ("https://*:443/x", Some(("*", 443, "/x"))),
-            ("https://esx:8443/x", Some(("esx", 8443, "/x"))),
-            ("https://[fe80::1]:443/x", Some(("fe80::1", 443, "/x"))),
-            ("https://[fe80::1]/x", Some(("fe80::1", 443, "/x"))),
-            ("http://127.0.0.1:8989/x", Some(("127.0.0.1", 8989, "/x"))),
-            ("ftp://h/x", None),
-            ("https://u:p@h/x", None),
-            ("https://h", None),
-            ("https:///x", None),
-            ("", None),
-        ] {
-            assert_eq!(parts(url), wanted, "{url}");
-        }
-    }
-
-    #[test]
-    fn a_certificate_is_read_as_signed_bytes_and_as_binary() {
-        let pem = b"-----BEGIN CERTIFICATE-----\r\nYWJj\r\n-----END CERTIFICATE-----\n";
-        let list: Vec<Value> = pem.iter().map(|it| Value::from(i64::from(*it))).collect();
-        let read = fingerprint(&Value::List(list));
-        // SHA-256 of `abc`.
-        assert_eq!(read.map(|it| it[..4].to_vec()), Some(vec![0xba, 0x78, 0x16, 0xbf]));
-        assert_eq!(fingerprint(&Value::Binary(pem.to_vec())), read);
-        assert_eq!(fingerprint(&Value::Binary(b"-----BEGIN CERTIFICATE-----".to_vec())), None);
-        assert_eq!(fingerprint(&Value::Null), None);
-    }
+    Ok(Elsewhere { host: name.to_owned(), port, trust })
 }

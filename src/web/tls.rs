@@ -26,6 +26,10 @@ pub enum Trust {
     CaFile(PathBuf),
     /// The one whose SHA-256 this is, whatever its names and dates.
     Fingerprint([u8; 32]),
+    /// The one whose SHA-1 this is, whatever its names and dates: hypervisors name no other digest of
+    /// the hosts that they send a client to, and a second certificate of a given SHA-1 is out of
+    /// anybody's reach yet.
+    Thumbprint([u8; 20]),
     /// Any; whoever sits in between can read and change everything.
     Insecure,
 }
@@ -79,20 +83,33 @@ impl Tls {
 }
 
 /// `AB:CD:…`, as browsers, `openssl x509 -fingerprint -sha256` and the hypervisors print it.
-pub fn fingerprint_text(digest: &[u8; 32]) -> String {
+pub fn fingerprint_text(digest: &[u8]) -> String {
     let pairs: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
     pairs.join(":")
 }
 
 /// Reads 64 hexadecimal digits, with or without colons or spaces between them.
 pub fn parse_fingerprint(text: &str) -> Option<[u8; 32]> {
+    digest(text)?.try_into().ok()
+}
+
+/// What a digest of either length, as a server writes it, makes us trust.
+pub fn trust_of(text: &str) -> Option<Trust> {
+    let digest = digest(text)?;
+    match digest.len() {
+        20 => digest.try_into().ok().map(Trust::Thumbprint),
+        _ => digest.try_into().ok().map(Trust::Fingerprint),
+    }
+}
+
+fn digest(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text
         .chars()
         .filter(|c| !matches!(c, ':' | ' '))
         .map(|c| c.to_digit(16).and_then(|digit| u8::try_from(digit).ok()))
         .collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
-    if digits.len() == 64 { bytes.try_into().ok() } else { None }
+    let bytes = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    digits.len().is_multiple_of(2).then_some(bytes)
 }
 
 fn rule(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Rule> {
@@ -109,6 +126,7 @@ fn rule(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Rule> {
             Rule::CaFile { chain: chain(listed.clone(), provider), listed }
         }
         Trust::Fingerprint(digest) => Rule::Fingerprint(*digest),
+        Trust::Thumbprint(digest) => Rule::Thumbprint(*digest),
         Trust::Insecure => Rule::Insecure,
     })
 }
@@ -175,6 +193,12 @@ mod tests {
         assert_eq!(parse_fingerprint(&text.replace("00", "+0")), None);
         assert_eq!(parse_fingerprint(""), None);
         assert_eq!(parse_fingerprint("é"), None);
+        let short = fingerprint_text(&digest[..20]);
+        assert!(matches!(trust_of(&text), Some(Trust::Fingerprint(it)) if it == digest));
+        assert!(matches!(trust_of(&short), Some(Trust::Thumbprint(it)) if it == digest[..20]));
+        for bad in ["", "AB", &short[1..], "no digest"] {
+            assert!(trust_of(bad).is_none(), "{bad}");
+        }
     }
 
     #[test]

@@ -19,8 +19,13 @@ use crate::web::tls::{Digests, Seen, fingerprint_text};
 /// What is accepted.
 pub(crate) enum Rule {
     System(Arc<WebPkiServerVerifier>),
-    CaFile { chain: Option<Arc<WebPkiServerVerifier>>, listed: Vec<CertificateDer<'static>> },
+    CaFile {
+        chain: Option<Arc<WebPkiServerVerifier>>,
+        listed: Vec<CertificateDer<'static>>,
+    },
     Fingerprint([u8; 32]),
+    /// SHA-1.
+    Thumbprint([u8; 20]),
     Insecure,
 }
 
@@ -102,6 +107,10 @@ impl ServerCertVerifier for Verifier {
             Rule::Insecure => None,
             Rule::Fingerprint(wanted) if *wanted == digest => None,
             Rule::Fingerprint(wanted) => return Err(other_fingerprint(wanted, &digest)),
+            Rule::Thumbprint(wanted) => match sha1(leaf) {
+                shown if shown == *wanted => None,
+                shown => return Err(other_thumbprint(wanted, &shown)),
+            },
             Rule::CaFile { listed, .. } if listed.contains(leaf) => None,
             Rule::CaFile { chain: Some(chain), .. } | Rule::System(chain) => Some(chain),
             Rule::CaFile { chain: None, .. } => return Err(unknown_issuer(&digest)),
@@ -146,6 +155,13 @@ fn sha256(leaf: &CertificateDer<'_>) -> [u8; 32] {
     bytes
 }
 
+fn sha1(leaf: &CertificateDer<'_>) -> [u8; 20] {
+    let digest = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, leaf);
+    let mut bytes = [0; 20];
+    bytes.copy_from_slice(digest.as_ref());
+    bytes
+}
+
 fn refusal(text: String, hint: impl Into<String>) -> rustls::Error {
     let refusal = Refusal { text, hint: hint.into() };
     rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(refusal))))
@@ -160,6 +176,17 @@ fn other_fingerprint(wanted: &[u8; 32], digest: &[u8; 32]) -> rustls::Error {
         ),
         "If the server was given a new certificate, set …_FINGERPRINT to the first of the two; \
          if not, somebody sits in between",
+    )
+}
+
+fn other_thumbprint(wanted: &[u8; 20], shown: &[u8; 20]) -> rustls::Error {
+    refusal(
+        format!(
+            "is not the one that was named: its SHA-1 thumbprint is {}, not {}",
+            fingerprint_text(shown),
+            fingerprint_text(wanted)
+        ),
+        "The host may have got a new certificate since; if not, somebody sits in between",
     )
 }
 

@@ -20,6 +20,7 @@ use jumpvisor::vsphere::session::{Account, Session};
 use jumpvisor::vsphere::wire::Wire;
 use jumpvisor::vsphere::{Address, Defaults, Elsewhere, Vsphere};
 use jumpvisor::web::exchange::{Exchange, Request, Response};
+use jumpvisor::web::tls::Trust;
 
 use crate::rig::{tool, tool_by};
 
@@ -112,7 +113,8 @@ impl Room {
         };
         let log = heard.clone();
         let reach = move |it: &Elsewhere| -> Result<Box<dyn Exchange>> {
-            let digest: String = it.fingerprint[..4].iter().map(|it| format!("{it:02x}")).collect();
+            let Trust::Fingerprint(digest) = it.trust else { panic!("{:?}", it.trust) };
+            let digest: String = digest[..4].iter().map(|it| format!("{it:02x}")).collect();
             log.lock().unwrap().push(format!("reach {}:{} {digest}", it.host, it.port));
             if odd.impostor {
                 let said = "the certificate is not the expected one";

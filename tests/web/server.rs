@@ -171,6 +171,12 @@ impl Identity {
         let digest = ring::digest::digest(&ring::digest::SHA256, &der(&self.certificate));
         digest.as_ref().try_into().unwrap()
     }
+
+    /// SHA-1.
+    pub fn thumbprint(&self) -> [u8; 20] {
+        let sha1 = &ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
+        ring::digest::digest(sha1, &der(&self.certificate)).as_ref().try_into().unwrap()
+    }
 }
 
 fn params(names: &[&str]) -> CertificateParams {

@@ -39,6 +39,15 @@ fn by_file(pem: &str) -> (TempFile, Trust) {
 }
 
 #[test]
+fn by_its_sha1_that_a_server_named() {
+    let identity = Identity::signed(&["elsewhere"], |_| ());
+    let own = identity.thumbprint();
+    attempt(&identity, Trust::Thumbprint(own)).unwrap();
+    let shown = fingerprint_text(&own);
+    refused(&identity, Trust::Thumbprint([7; 20]), &["is not the one that was named", &shown]);
+}
+
+#[test]
 fn of_a_private_authority() {
     let identity = Identity::signed(&["localhost"], |_| ());
     let print = fingerprint_text(&identity.fingerprint());
@@ -75,7 +84,8 @@ fn a_copied_certificate_without_its_key_does_not_pass() {
     let victim = Identity::alone(&["localhost"], |_| ());
     thief.certificate = victim.certificate.clone();
     let (_file, by_file) = by_file(&victim.certificate);
-    for trust in [Trust::Fingerprint(victim.fingerprint()), by_file] {
+    let by_sha1 = Trust::Thumbprint(victim.thumbprint());
+    for trust in [Trust::Fingerprint(victim.fingerprint()), by_sha1, by_file] {
         let server = serve(Some(thief.config()), hello);
         let client = Client::new(settings("localhost", server.port, true, trust)).unwrap();
         let error = get(&client, "/sdk").unwrap_err();

@@ -10,6 +10,7 @@ use crate::sim::machine::Power;
 use crate::sim::nfc::Lease;
 use crate::sim::nfc::State;
 use crate::sim::nfc::discard;
+use crate::sim::nfc::pull::pull;
 use crate::sim::nfc::timed_out;
 use crate::sim::rows::Call;
 use crate::sim::rows::Family;
@@ -103,7 +104,7 @@ fn alive(world: &mut World, id: String) -> Result<String> {
 }
 
 /// The lease of a call, if it is ready.
-fn ready<'w>(world: &'w mut World, call: &Call) -> Result<&'w mut Lease> {
+pub fn ready<'w>(world: &'w mut World, call: &Call) -> Result<&'w mut Lease> {
     world.touch();
     let lease = world.nfc.leases.get_mut(&call.this.id);
     let lease = lease.ok_or_else(|| Fault::gone(call.this))?;
@@ -253,6 +254,7 @@ pub const FAMILY: Family = Family {
         "HttpNfcLease" "HttpNfcLeaseProgress" progress,
         "HttpNfcLease" "HttpNfcLeaseComplete" complete,
         "HttpNfcLease" "HttpNfcLeaseAbort" abort,
+        "HttpNfcLease" "HttpNfcLeasePullFromUrls_Task" pull,
         "HttpNfcLease" "HttpNfcLeaseGetManifest" manifest,
         "HttpNfcLease" "HttpNfcLeaseSetManifestChecksumType" set_checksum,
     ],
@@ -273,7 +275,7 @@ pub const FAMILY: Family = Family {
         "mode": |lease| (!lease.token.is_empty()).then(|| "pushOrGet".into()),
         "capabilities": |lease| (!lease.token.is_empty()).then(|| {
             Object::new("HttpNfcLeaseCapabilities")
-                .with("pullModeSupported", false)
+                .with("pullModeSupported", lease.import)
                 .with("corsSupported", true)
                 .into()
         }),
