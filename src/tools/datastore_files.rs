@@ -148,7 +148,11 @@ fn opened(ctx: &Ctx<'_>, args: &Args) -> Result<(Source<'static>, String)> {
             let source = Source::fetched("the given content", Some(size), None, Box::new(open));
             Ok((source, "the given content".to_owned()))
         }
-        [None, None, Some(_)] => Err(Error::new(Kind::Unsupported, "a `url` is not read yet")),
+        [None, None, Some(url)] => {
+            let source = ctx.source(url)?;
+            let shown = source.shown().to_owned();
+            Ok((source, shown))
+        }
         [None, None, None] => {
             Err(Error::usage("nothing to upload").hint("Pass local_path, content_base64 or url"))
         }
