@@ -10,6 +10,9 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use crate::error::{Error, Kind, Result};
 use crate::web::exchange::{from_io, into_io};
 
+/// Read at once.
+const CHUNK: usize = 128 << 10;
+
 /// How often one place is asked for again before it is given up.
 const RETRIES: u32 = 3;
 
@@ -99,6 +102,22 @@ impl<'a> Source<'a> {
 
 fn failed(shown: &str, error: &io::Error) -> Error {
     Error::new(Kind::Conflict, format!("`{shown}` cannot be read: {error}"))
+}
+
+/// Reads all of it, piece by piece; its bytes.
+pub fn pump(body: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<u64> {
+    let (mut chunk, mut size) = (vec![0; CHUNK], 0);
+    loop {
+        match body.read(&mut chunk) {
+            Ok(0) => return Ok(size),
+            Ok(got) => {
+                take(&chunk[..got])?;
+                size += got as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(from_io(error)),
+        }
+    }
 }
 
 impl Read for Source<'_> {

@@ -6,9 +6,17 @@
 //! go back there. Surprising: no header moves when a size becomes known, since headers have one
 //! length for all sizes.
 
+use std::io::Read;
+
 use crate::error::{Error, Kind, Result, quoted};
 use crate::ova::header::{BLOCK, padding};
+use crate::ova::manifest::{Checker, Manifest};
+use crate::ova::tar::Tar;
 use crate::ova::write::{END, header};
+use crate::web::exchange::from_io;
+
+/// Read at once.
+const CHUNK: usize = 128 << 10;
 
 /// Bytes by which a descriptor may grow after its draft, beside a part of its own length.
 const SLACK: u64 = 4096;
@@ -110,12 +118,42 @@ pub fn end() -> &'static [u8] {
     &END
 }
 
+/// Reads a written archive as whoever deploys it will: so many files, as its manifest says. `each`
+/// is told how many bytes went by.
+pub fn check(
+    archive: &mut dyn Read,
+    count: usize,
+    each: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<()> {
+    let mut tar = Tar::new(archive);
+    let (mut checker, mut seen, mut chunk) = (Checker::default(), 0, vec![0; CHUNK]);
+    while let Some(member) = tar.advance()? {
+        seen += 1;
+        let mut digests = checker.begin(&member.name);
+        let mut text = member.name.ends_with(".mf").then(Vec::new);
+        loop {
+            let got = tar.read(&mut chunk).map_err(from_io)?;
+            if got == 0 {
+                break;
+            }
+            each(got)?;
+            digests.update(&chunk[..got]);
+            text.iter_mut().for_each(|it| it.extend_from_slice(&chunk[..got]));
+        }
+        match text {
+            None => checker.end(digests)?,
+            Some(text) => checker.learn(Manifest::parse(&text)?)?,
+        }
+    }
+    match checker.finish()? && seen == count {
+        true => Ok(()),
+        false => Err(Error::new(Kind::Conflict, format!("{seen} of {count} files are in it"))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::Read;
-
     use super::*;
-    use crate::ova::tar::Tar;
 
     fn pack(files: &[&str]) -> Pack {
         let files: Vec<String> = files.iter().map(|it| (*it).to_owned()).collect();

@@ -51,7 +51,7 @@ pub fn fetch(
     file: &Offered,
     take: Take<'_>,
 ) -> Result<u64> {
-    let response = send(it, call, at, &file.url, Request::new("GET", "", b""))?;
+    let response = send(it, call, at.place.as_deref(), &file.url, Request::new("GET", "", b""))?;
     let mut body = Watched::new(call, response.body, file.size);
     let mut chunk = vec![0; CHUNK];
     loop {
@@ -112,14 +112,34 @@ pub fn store(it: &Vsphere, call: &Call, at: &Inside, path: &str, file: Outgoing)
     let request = Request::new("PUT", "", b"")
         .header("Content-Type", "application/octet-stream")
         .sending(Upload::new(Watched::new(call, file.body, file.size), Some(file.size)));
-    send(it, call, at, url, request).map(drop)
+    send(it, call, at.place.as_deref(), url, request).map(drop)
 }
 
 /// Sends a request to where its URL leads; the answer's status is a good one.
 fn send(
     it: &Vsphere,
     call: &Call,
-    at: &Inside,
+    place: Option<&str>,
+    url: &str,
+    request: Request<'_>,
+) -> Result<Response> {
+    let response = sent(it, call, place, url, request)?;
+    match response.status {
+        200..=299 => Ok(response),
+        status => Err(Error::new(
+            Kind::Network,
+            format!("the file transfer was answered with HTTP {status}"),
+        )
+        .hint("Its URL dies when the VM is switched off, suspended or moved; try again")),
+    }
+}
+
+/// Sends a request to where its URL leads, behind a vCenter to the host whose id is `place`; the
+/// answer, whatever its status.
+pub fn sent(
+    it: &Vsphere,
+    call: &Call,
+    place: Option<&str>,
     url: &str,
     mut request: Request<'_>,
 ) -> Result<Response> {
@@ -134,10 +154,10 @@ fn send(
     let own = host == "*"
         || host.eq_ignore_ascii_case(&it.address.host)
         || !it.session.live(call)?.is_vcenter();
-    let response = match own {
-        true => it.session.wire.exchange.exchange(&request)?,
+    match own {
+        true => it.session.wire.exchange.exchange(&request),
         false => {
-            let elsewhere = vouched(it, call, at, host, port)?;
+            let elsewhere = vouched(it, call, place, host, port)?;
             // What is wrong with it is for no setting of ours to mend.
             let during = |error: Error| {
                 error
@@ -148,16 +168,8 @@ fn send(
                     ))
             };
             let exchange = (it.reach)(&elsewhere).map_err(during)?;
-            exchange.exchange(&request).map_err(during)?
+            exchange.exchange(&request).map_err(during)
         }
-    };
-    match response.status {
-        200..=299 => Ok(response),
-        status => Err(Error::new(
-            Kind::Network,
-            format!("the file transfer was answered with HTTP {status}"),
-        )
-        .hint("Its URL dies when the VM is switched off, suspended or moved; try again")),
     }
 }
 
@@ -179,8 +191,14 @@ fn parts(url: &str) -> Option<(&str, u16, &str)> {
 }
 
 /// The ESXi that runs the machine, by the name and with the certificate that vCenter knows.
-fn vouched(it: &Vsphere, call: &Call, at: &Inside, named: &str, port: u16) -> Result<Elsewhere> {
-    let place = at.place.as_deref().ok_or_else(|| {
+fn vouched(
+    it: &Vsphere,
+    call: &Call,
+    place: Option<&str>,
+    named: &str,
+    port: u16,
+) -> Result<Elsewhere> {
+    let place = place.ok_or_else(|| {
         Error::new(Kind::Unsupported, format!("vCenter does not tell where `{named}` is"))
             .hint("The account needs the right to read the host")
     })?;
