@@ -242,7 +242,14 @@ impl Files {
         let folder = match rest.parent().filter(|it| !it.as_os_str().is_empty()) {
             Some(parent) => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                self.at(&root, parent, flags, path)?
+                let shown = parent.display().to_string();
+                self.at(&root, parent, flags, &shown).map_err(|error| match error.kind() {
+                    Kind::NotFound => {
+                        let said = format!("there is no folder `{shown}`");
+                        Error::new(Kind::NotFound, said).hint("Make it first, or name another one")
+                    }
+                    _ => error,
+                })?
             }
             None => root,
         };

@@ -342,6 +342,7 @@ impl Work<'_> {
                 Kind::Network | Kind::Remote => lease.trouble(call),
                 _ => None,
             };
+            let why = why.map(|it| it.during("the host gave the lease up"));
             why.unwrap_or(error).during(format!("`{name}`"))
         })
     }
