@@ -18,11 +18,12 @@ use crate::hv::prepared::Prepared;
 use crate::hv::snapshots::{NewSnapshot, Snapshots};
 use crate::text::words::counted;
 use crate::vim::value::{Object, Ref, Value};
+use crate::vsphere::descriptor::{Described, describe};
 use crate::vsphere::devices::{disk_bytes, gigabytes, label, of_kind};
 use crate::vsphere::hardware::Hardware;
 use crate::vsphere::lease::Lease;
 use crate::vsphere::machines::reference;
-use crate::vsphere::{Vsphere, decode, task, transfer};
+use crate::vsphere::{Vsphere, task, transfer};
 use crate::web::exchange::{Request, into_io};
 
 /// The snapshot under a machine that is not off.
@@ -154,12 +155,6 @@ struct Work<'a> {
     draft: Option<Described>,
 }
 
-/// A descriptor, and what the server says to it.
-struct Described {
-    text: String,
-    warnings: Vec<String>,
-}
-
 impl Work<'_> {
     fn run(self, call: &Call, mut into: Box<dyn Collect + '_>) -> Result<Vec<String>> {
         let snapshot = match self.off {
@@ -288,20 +283,21 @@ impl Work<'_> {
 
     fn lease(&self, call: &Call, snapshot: Option<&Ref>) -> Result<Lease> {
         let session = &self.it.session;
-        let hint = match self.encrypted {
-            true => "An encrypted VM cannot be exported; decrypt it first",
-            false => "Another task or transfer may hold it; list_recent_tasks shows it",
+        let hinted = |error: Error| match (error.fault_name(), self.encrypted) {
+            (None, _) => error,
+            (_, true) => error.hint("An encrypted VM cannot be exported; decrypt it first"),
+            _ => error.hint("Another task or transfer may hold it; list_recent_tasks shows it"),
         };
         let opened = match snapshot {
             Some(at) => session.call(call, at, "ExportSnapshot", &Object::args()),
             None => session.call(call, &reference(&self.at), "ExportVm", &Object::args()),
         };
-        let opened = opened.map_err(|error| error.hint(hint))?;
+        let opened = opened.map_err(hinted)?;
         let at =
             opened.as_ref().and_then(Value::as_reference).cloned().ok_or_else(|| {
                 Error::new(Kind::Remote, "the server opened no lease for the export")
             })?;
-        Lease::hold(session, call, at).map_err(|error| error.hint(hint))
+        Lease::hold(session, call, at).map_err(hinted)
     }
 
     /// One disk; its bytes.
@@ -318,7 +314,8 @@ impl Work<'_> {
             let url = disk.text("url").unwrap_or_default();
             // It is compressed already.
             let request = Request::new("GET", "", b"").header("Accept-Encoding", "identity");
-            // The thumbprint in a lease's URL is not needed where vCenter knows the host's certificate.
+            // Behind a vCenter the host must show the certificate that vCenter knows; the thumbprint
+            // beside the URL is not looked at.
             let response = transfer::sent(self.it, call, self.place.as_deref(), url, request)?;
             if response.status != 200 {
                 let said = format!("the host answered with HTTP {}", response.status);
@@ -327,10 +324,15 @@ impl Work<'_> {
             }
             let length = ["content-length", "transfer-encoding"];
             let framed = length.iter().any(|it| response.header(it).is_some());
-            let head = Vec::new();
-            let mut body = Incoming { body: response.body, lease, meter, head, zeros: 0 };
-            let size = into.file(name, &mut body)?;
-            match body.is_whole(framed) {
+            let shape = Shape::default();
+            let mut body = Incoming { body: response.body, lease, meter, shape };
+            // A download leaves nothing behind, whatever the connection says of requests.
+            let again = |error: Error| match error.kind() {
+                Kind::Network => error.hint_instead("Nothing of it is kept; try again"),
+                _ => error,
+            };
+            let size = into.file(name, &mut body).map_err(again)?;
+            match body.shape.is_whole(framed) {
                 true => Ok(size),
                 false => Err(Error::new(Kind::Network, format!("it broke off after {size} bytes"))
                     .hint("Try again")),
@@ -353,78 +355,63 @@ struct Incoming<'a> {
     body: Box<dyn Read + Send>,
     lease: &'a Lease,
     meter: &'a mut Meter,
+    shape: Shape,
+}
+
+impl Read for Incoming<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let got = self.body.read(into)?;
+        self.meter.add(got).map_err(into_io)?;
+        self.lease.moved(self.meter.percent() as i64).map_err(into_io)?;
+        match self.shape.sees(&into[..got]) {
+            true => Ok(got),
+            false => Err(into_io(Error::new(Kind::Remote, "what the host sends is no disk"))),
+        }
+    }
+}
+
+/// How a disk on its way begins and ends.
+#[derive(Default)]
+struct Shape {
     head: Vec<u8>,
     /// How many bytes at its end so far are zero.
     zeros: usize,
 }
 
-impl Incoming<'_> {
+impl Shape {
+    /// Looks at the next piece; false where this is no disk.
+    fn sees(&mut self, piece: &[u8]) -> bool {
+        let wanted = MAGIC.len().saturating_sub(self.head.len()).min(piece.len());
+        self.head.extend_from_slice(&piece[..wanted]);
+        let zeros = piece.iter().rev().take_while(|it| **it == 0).count();
+        self.zeros = if zeros == piece.len() { self.zeros.saturating_add(zeros) } else { zeros };
+        MAGIC.starts_with(&self.head)
+    }
+
     /// Whether a disk came, to its end where the transfer itself does not tell.
     fn is_whole(&self, framed: bool) -> bool {
         self.head == MAGIC && (framed || self.zeros >= LAST_SECTOR)
     }
 }
 
-impl Read for Incoming<'_> {
-    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let got = self.body.read(into)?;
-        let piece = &into[..got];
-        self.meter.add(got).map_err(into_io)?;
-        self.lease.moved(self.meter.percent() as i64).map_err(into_io)?;
-        let wanted = MAGIC.len().saturating_sub(self.head.len()).min(got);
-        self.head.extend_from_slice(&piece[..wanted]);
-        if !MAGIC.starts_with(&self.head) {
-            return Err(into_io(Error::new(Kind::Remote, "what the host sends is no disk")));
-        }
-        let zeros = piece.iter().rev().take_while(|it| **it == 0).count();
-        self.zeros = if zeros == got { self.zeros.saturating_add(got) } else { zeros };
-        Ok(got)
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// The machine as a descriptor, with these `OvfFile`s in it; a draft without any.
-fn describe(
-    it: &Vsphere,
-    call: &Call,
-    at: &MachineRef,
-    files: Vec<Object>,
-    snapshot: Option<&Ref>,
-) -> Result<Described> {
-    let live = it.session.live(call)?;
-    let manager = live.manager("ovfManager")?;
-    let params = Object::new("OvfCreateDescriptorParams")
-        .with_some("ovfFiles", Some(files).filter(|it| !it.is_empty()))
-        .with("name", at.name.as_str())
-        .with_some("snapshot", snapshot);
-    let args = Object::args().with("obj", reference(at)).with("cdp", params);
-    let answer = it.session.call(call, &manager, "CreateDescriptor", &args)?;
-    let empty = Object::new("OvfCreateDescriptorResult");
-    let answer = answer.as_ref().and_then(Value::as_object).unwrap_or(&empty);
-    let refused: Vec<String> = answer.objects("error").map(said).collect();
-    if !refused.is_empty() {
-        let text = format!("the server cannot describe `{}` as an appliance", at.name);
-        return Err(Error::new(Kind::Unsupported, text)
-            .listing(refused)
-            .hint("Take away what it names, such as a device, and try again"));
+    /// Whether these pieces are a disk, and whole where the transfer tells its end and where not.
+    fn judged(pieces: &[&[u8]]) -> (bool, bool, bool) {
+        let mut shape = Shape::default();
+        let disk = pieces.iter().all(|it| shape.sees(it));
+        (disk, shape.is_whole(true), shape.is_whole(false))
     }
-    let text = answer.text("ovfDescriptor").unwrap_or_default().to_owned();
-    if text.trim().is_empty() {
-        return Err(Error::new(Kind::Remote, "the server gave no descriptor"));
-    }
-    let warnings = answer.objects("warning").map(|it| format!("the server warns: {}", said(it)));
-    Ok(Described { text, warnings: warnings.collect() })
-}
 
-/// A fault of a list in its own words.
-fn said(fault: &Object) -> String {
-    match fault.kind() {
-        "LocalizedMethodFault" => {
-            let it = decode::localized_fault(fault);
-            match it.text.trim() {
-                "" => it.name,
-                text => quoted(text).trim_end_matches('.').to_owned(),
-            }
-        }
-        name => name.to_owned(),
+    #[test]
+    fn a_disk_that_is_none_or_ends_early_is_seen() {
+        let zeros = [0; 300];
+        assert_eq!(judged(&[b"KD", b"MV...", &zeros, &zeros]), (true, true, true));
+        assert_eq!(judged(&[b"KDMV...", &zeros]), (true, true, false));
+        assert_eq!(judged(&[b"KDMV", &[0; 512], b"x"]), (true, true, false));
+        assert_eq!(judged(&[b"<html>"]), (false, false, false));
+        assert_eq!(judged(&[]), (true, false, false));
     }
 }

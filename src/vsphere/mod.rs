@@ -18,6 +18,7 @@ pub mod copy_spec;
 pub mod counters;
 pub mod create;
 pub mod decode;
+pub mod descriptor;
 pub mod detail;
 pub mod devices;
 pub mod disks;
