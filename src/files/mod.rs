@@ -8,8 +8,8 @@
 //! and not followed; and a file that is being written bears a temporary name until it is whole.
 
 pub mod fetch;
-pub mod gate;
 pub mod flow;
+pub mod gate;
 pub mod source;
 mod stdin;
 pub mod stop;
@@ -17,8 +17,9 @@ pub mod url;
 
 use std::fs::File;
 use std::io;
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,10 +52,42 @@ pub struct Target {
     file: File,
     folder: OwnedFd,
     name: PathBuf,
+    /// What it is called at present.
     part: PathBuf,
     overwrite: bool,
     shown: String,
     done: bool,
+}
+
+/// A folder that was made; unless it is [kept](Folder::keep) it is removed again, if it is empty.
+pub struct Folder {
+    above: OwnedFd,
+    name: PathBuf,
+    kept: bool,
+}
+
+impl Folder {
+    /// It stays.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if !self.kept {
+            let _ = rustix::fs::unlinkat(&self.above, &self.name, AtFlags::REMOVEDIR);
+        }
+    }
+}
+
+/// Where a file would be made.
+struct Spot {
+    folder: OwnedFd,
+    name: PathBuf,
+    mode: Mode,
+    /// Bytes of the file that is there.
+    replaces: Option<u64>,
 }
 
 impl Write for Target {
@@ -70,6 +103,13 @@ impl Write for Target {
 impl Target {
     /// Gives the file its name, once all of it is on the disk.
     pub fn commit(mut self) -> Result<()> {
+        self.rename()?;
+        self.keep();
+        Ok(())
+    }
+
+    /// The same for one of several files: it is still removed unless it is [kept](Target::keep).
+    pub fn rename(&mut self) -> Result<()> {
         self.file.sync_all().map_err(|error| self.failed(&error))?;
         let flags = match self.overwrite {
             true => RenameFlags::empty(),
@@ -77,12 +117,40 @@ impl Target {
         };
         match rustix::fs::renameat_with(&self.folder, &self.part, &self.folder, &self.name, flags) {
             Ok(()) => {
-                self.done = true;
+                self.part.clone_from(&self.name);
                 Ok(())
             }
             Err(Errno::EXIST) => Err(exists(&self.shown)),
             Err(error) => Err(self.failed(&error.into())),
         }
+    }
+
+    /// It stays.
+    pub fn keep(mut self) {
+        self.done = true;
+    }
+
+    /// Goes on writing at another byte; what is between holds zeros.
+    pub fn seek(&mut self, to: u64) -> Result<()> {
+        self.file.seek(SeekFrom::Start(to)).map(drop).map_err(|error| self.failed(&error))
+    }
+
+    /// Writes in another place, and does not go there.
+    pub fn write_at(&mut self, bytes: &[u8], at: u64) -> Result<()> {
+        self.file.write_all_at(bytes, at).map_err(|error| self.failed(&error))
+    }
+
+    /// Reads what was written so far, from the disk and not from memory where the system lets us.
+    pub fn read_back(&mut self) -> Result<Source<'static>> {
+        let unread = |it: &Target, error: &io::Error| {
+            Error::new(Kind::Conflict, format!("`{}` cannot be read back: {error}", it.shown))
+        };
+        self.file.sync_all().map_err(|error| self.failed(&error))?;
+        let _ = rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed);
+        let mut file = self.file.try_clone().map_err(|error| unread(self, &error))?;
+        file.rewind().map_err(|error| unread(self, &error))?;
+        let about = file.metadata().map_err(|error| unread(self, &error))?;
+        Ok(Source::file(self.shown.clone(), file, about.len()))
     }
 
     /// The error for a write that failed.
@@ -185,6 +253,53 @@ impl Files {
 
     /// Begins a file; one that is there is refused unless `overwrite`.
     pub fn create(&self, path: &str, overwrite: bool) -> Result<Target> {
+        let Spot { folder, name, mode, .. } = self.spot(path, overwrite)?;
+        // In a container every process has the same number, and one that was killed left its part.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
+        let part = PathBuf::from(format!(".{}.{now}.part", name.display()));
+        let flags =
+            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let file = rustix::fs::openat(&folder, &part, flags, mode)
+            .map_err(|error| unreadable(path, &error.into()))?;
+        let (file, shown) = (File::from(file), path.to_owned());
+        Ok(Target { file, folder, name, part, overwrite, shown, done: false })
+    }
+
+    /// Whether [`create`](Files::create) would begin a file there: bytes of the one that it would
+    /// replace.
+    pub fn may_create(&self, path: &str, overwrite: bool) -> Result<Option<u64>> {
+        self.spot(path, overwrite).map(|it| it.replaces)
+    }
+
+    /// Whether a folder is there; something else in its place is refused.
+    pub fn is_folder(&self, path: &str) -> Result<bool> {
+        let (root, rest) = self.place(path)?;
+        if rest.as_os_str().is_empty() {
+            return Ok(true);
+        }
+        match self.at(&root, &rest, OFlags::PATH | OFlags::CLOEXEC, path) {
+            Ok(found) => {
+                let about =
+                    rustix::fs::fstat(&found).map_err(|error| unreadable(path, &error.into()))?;
+                Ok(rustix::fs::FileType::from_raw_mode(about.st_mode).is_dir())
+            }
+            Err(error) if error.kind() == Kind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a folder in one that is there.
+    pub fn make_folder(&self, path: &str) -> Result<Folder> {
+        let Spot { folder, name, .. } = self.spot(path.trim_end_matches('/'), false)?;
+        let mode = Mode::RWXU | Mode::RGRP | Mode::XGRP | Mode::ROTH | Mode::XOTH;
+        match rustix::fs::mkdirat(&folder, &name, mode) {
+            Ok(()) => Ok(Folder { above: folder, name, kept: false }),
+            Err(error) => Err(unreadable(path, &error.into())),
+        }
+    }
+
+    /// Where a file or folder would be made, if it may be.
+    fn spot(&self, path: &str, overwrite: bool) -> Result<Spot> {
         if self.read_only {
             return Err(Error::new(Kind::Denied, "no file may be written by a read-only server")
                 .hint("READ_ONLY is set"));
@@ -197,29 +312,32 @@ impl Files {
         let folder = match rest.parent().filter(|it| !it.as_os_str().is_empty()) {
             Some(parent) => {
                 let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-                self.at(&root, parent, flags, path)?
+                let shown = parent.display().to_string();
+                self.at(&root, parent, flags, &shown).map_err(|error| match error.kind() {
+                    Kind::NotFound => {
+                        let said = format!("there is no folder `{shown}`");
+                        Error::new(Kind::NotFound, said).hint("Make it first, or name another one")
+                    }
+                    _ => error,
+                })?
             }
             None => root,
         };
         let mut mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::ROTH;
+        let mut replaces = None;
         match rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) if !rustix::fs::FileType::from_raw_mode(about.st_mode).is_file() => {
                 return Err(Error::usage(format!("`{path}` is there and no plain file")));
             }
             Ok(_) if !overwrite => return Err(exists(path)),
-            // What only the owner could read stays so.
-            Ok(about) => mode &= Mode::from_raw_mode(about.st_mode),
+            Ok(about) => {
+                // What only the owner could read stays so.
+                mode &= Mode::from_raw_mode(about.st_mode);
+                replaces = Some(u64::try_from(about.st_size).unwrap_or(0));
+            }
             Err(_) => {}
         }
-        // In a container every process has the same number, and one that was killed left its part.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
-        let part = PathBuf::from(format!(".{}.{now}.part", name.display()));
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let file = rustix::fs::openat(&folder, &part, flags, mode)
-            .map_err(|error| unreadable(path, &error.into()))?;
-        let (file, shown) = (File::from(file), path.to_owned());
-        Ok(Target { file, folder, name, part, overwrite, shown, done: false })
+        Ok(Spot { folder, name, mode, replaces })
     }
 
     /// The folder that a path is opened from, and the rest of it.
@@ -350,6 +468,51 @@ mod tests {
         std::fs::write(format!("{path}2"), "theirs").unwrap();
         assert_eq!(late.commit().err().unwrap().kind(), Kind::Conflict);
         assert_eq!(std::fs::read_dir(folder.join("in")).unwrap().count(), 6);
+        // One of several that is not kept goes, also when it has its name.
+        let mut target = files.create(&format!("{path}3"), false).unwrap();
+        target.rename().unwrap();
+        assert!(Path::new(&format!("{path}3")).exists());
+        drop(target);
+        assert_eq!(std::fs::read_dir(folder.join("in")).unwrap().count(), 6);
+        assert_eq!(files.may_create(&format!("{path}2"), true).unwrap(), Some(6));
+        assert!(files.may_create(&path, false).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_file_is_written_in_any_order_and_read_back() {
+        let folder = folder("order");
+        let files = Files::below(vec![folder.join("in")]);
+        let mut target = files.create("new", false).unwrap();
+        target.seek(4).unwrap();
+        target.write_all(b"tail").unwrap();
+        target.write_at(b"he", 0).unwrap();
+        target.write_all(b"!").unwrap();
+        let mut back = Vec::new();
+        io::Read::read_to_end(&mut target.read_back().unwrap(), &mut back).unwrap();
+        assert_eq!(back, b"he\0\0tail!");
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_is_made_for_nothing_goes_again() {
+        let folder = folder("made");
+        let files = Files::below(vec![folder.join("in")]);
+        assert!(files.is_folder("sub").unwrap() && files.is_folder("sub/").unwrap());
+        assert!(!files.is_folder("plain").unwrap() && !files.is_folder("none").unwrap());
+        assert_eq!(files.is_folder("../in").unwrap_err().kind(), Kind::Denied);
+        for (path, keep) in [("made", false), ("made/", true)] {
+            let made = files.make_folder(path).unwrap();
+            assert!(folder.join("in/made").is_dir());
+            if keep {
+                made.keep()
+            } else {
+                drop(made)
+            }
+            assert_eq!(folder.join("in/made").is_dir(), keep);
+        }
+        assert!(files.make_folder("made").is_err() && files.make_folder("no/new").is_err());
+        assert!(files.make_folder("../out").is_err());
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

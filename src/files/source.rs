@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
-
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
@@ -18,6 +17,9 @@ use crate::web::failure::{was_not_sent, was_silent};
 /// The waits before one place is asked for again; then it is given up.
 const RETRIES: &[Duration] =
     &[Duration::ZERO, Duration::from_millis(300), Duration::from_millis(1500)];
+
+/// Read at once.
+const CHUNK: usize = 128 << 10;
 
 /// Gives what is there from a byte on, to its end.
 pub type Open<'a> = Box<dyn FnMut(u64) -> Result<Box<dyn Read + Send>> + Send + 'a>;
@@ -166,6 +168,22 @@ fn gave_up(error: Error, shown: &str, at: u64, ranges: bool) -> Error {
              breaks cannot be gone on with",
         ),
         (false, _) => error,
+    }
+}
+
+/// Reads all of it, piece by piece; its bytes.
+pub fn pump(body: &mut dyn Read, take: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<u64> {
+    let (mut chunk, mut size) = (vec![0; CHUNK], 0);
+    loop {
+        match body.read(&mut chunk) {
+            Ok(0) => return Ok(size),
+            Ok(got) => {
+                take(&chunk[..got])?;
+                size += got as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(from_io(error)),
+        }
     }
 }
 

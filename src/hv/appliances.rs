@@ -96,9 +96,9 @@ pub trait Supply: Read + Send {
 
 /// A machine on its way out, for who gathers its files.
 pub trait Collect: Send {
-    /// Before the first file: all names in order, the descriptor's first, and a descriptor like the
-    /// one that will come.
-    fn begin(&mut self, names: &[String], draft: &str) -> Result<()>;
+    /// Before the first file: the call under which all of it runs, all names in order, the
+    /// descriptor's first, and a descriptor like the one that will come.
+    fn begin(&mut self, call: &Call, names: &[String], draft: &str) -> Result<()>;
 
     /// Takes a file whole; its bytes.
     fn file(&mut self, name: &str, body: &mut dyn Read) -> Result<u64>;
@@ -115,6 +115,8 @@ pub struct Export<'a> {
     pub machine: &'a str,
     /// Stem of the files' names.
     pub stem: &'a str,
+    /// The guest of a running machine settles its file systems first.
+    pub quiesce: bool,
 }
 
 /// Machines from appliances, and into them.

@@ -19,6 +19,8 @@ pub struct Meter {
     call: Call,
     what: String,
     total: Option<u64>,
+    /// The total is an estimate.
+    about: bool,
     done: u64,
     told: Instant,
     /// When the present window began, and with how many bytes.
@@ -32,7 +34,13 @@ impl Meter {
     pub fn new(call: &Call, what: impl Into<String>, total: Option<u64>) -> Meter {
         let now = Instant::now();
         let (call, what) = (call.clone(), what.into());
-        Meter { call, what, total, done: 0, told: now, since: (now, 0), rate: None }
+        Meter { call, what, total, about: false, done: 0, told: now, since: (now, 0), rate: None }
+    }
+
+    /// The same transfer, of about so many bytes: nobody knows before it is done.
+    pub fn of_about(mut self, total: u64) -> Meter {
+        (self.total, self.about) = (Some(total), true);
+        self
     }
 
     /// So many bytes more have gone by; fails when the call is to end.
@@ -80,13 +88,18 @@ impl Meter {
             (self.since, self.rate) = ((now, self.done), Some(present));
         }
         let done = amount(self.done);
-        let mut note = match self.total {
-            Some(total) => format!("{}: {done} of {}", self.what, amount(total)),
+        // An estimate that was too low says nothing any more.
+        let total = self.total.filter(|it| !self.about || *it > self.done);
+        let mut note = match total {
+            Some(total) => {
+                let about = if self.about { "about " } else { "" };
+                format!("{}: {done} of {about}{}", self.what, amount(total))
+            }
             None => format!("{}: {done}", self.what),
         };
         if rate >= 1.0 {
             note.push_str(&format!(", {}/s", amount(rate as u64)));
-            if let Some(total) = self.total {
+            if let Some(total) = total {
                 let left = total.saturating_sub(self.done) as f64 / rate;
                 note.push_str(&format!(", {} left", time(left as u64)));
             }
@@ -143,6 +156,12 @@ mod tests {
         let (start, _) = meter.since;
         let note = meter.note(start + Duration::from_secs(2));
         assert_eq!(note, "disk-0.vmdk: 1.0 MB of 4.0 MB, 500 kB/s, 6 s left");
+        let mut guessed = Meter::new(&call, "x", None).of_about(2_000_000);
+        guessed.add(1_000_000).unwrap();
+        let note = |it: &mut Meter| it.note(it.since.0 + Duration::from_secs(2));
+        assert_eq!(note(&mut guessed), "x: 1.0 MB of about 2.0 MB, 500 kB/s, 2 s left");
+        guessed.add(2_000_000).unwrap();
+        assert!(note(&mut guessed).starts_with("x: 3.0 MB, "));
         call.cancel().cancel();
         assert!(meter.add(1).is_err());
     }

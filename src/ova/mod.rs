@@ -7,5 +7,6 @@
 pub mod header;
 pub mod manifest;
 pub mod ovf;
+pub mod pack;
 pub mod tar;
 pub mod write;

@@ -24,6 +24,7 @@ pub mod keyboard;
 pub mod nic;
 pub mod offer;
 pub mod ova;
+pub mod ova_collect;
 pub mod ova_deploy;
 pub mod ova_export;
 pub mod plan;
@@ -206,6 +207,7 @@ pub static FAMILIES: &[Family] = &[
 
 /// Names that scripts of earlier servers use; answered, never listed.
 pub static OLDER_NAMES: &[(&str, &str)] = &[
+    ("export_ovf", "export_vm_ovf"),
     ("get_disk_info", "list_disks"),
     ("get_nic_info", "list_nics"),
     ("get_recent_events", "list_recent_events"),

@@ -12,15 +12,12 @@ use crate::hv::appliances::{Piece, Supply};
 use crate::hv::call::Call;
 use crate::hv::meter::{Meter, amount};
 use crate::text::words::counted;
-use crate::vim::value::{Object, Ref};
+use crate::vim::value::Object;
 use crate::vsphere::import_spec::Item;
 use crate::vsphere::lease::Lease;
-use crate::vsphere::props::Select;
-use crate::vsphere::tree::unescaped;
-use crate::vsphere::{Elsewhere, Vsphere, door, props, vmdk_head};
+use crate::vsphere::{Vsphere, lease_door, vmdk_head};
 use crate::web::exchange::{Request, Upload, from_io, into_io};
 use crate::web::failure::was_not_sent;
-use crate::web::tls::{Trust, trust_of};
 
 /// What goes where.
 pub struct Send<'s> {
@@ -102,9 +99,7 @@ impl Send<'_> {
                  `qemu-img convert -O vmdk -o subformat=streamOptimized OLD.vmdk NEW.vmdk`",
             ));
         }
-        let url = target.text("url").unwrap_or_default();
-        let mut vouch = |host: &str, port| self.vouched(target, host, port);
-        let door = door::open(self.it, self.call, url, &mut vouch)?;
+        let door = lease_door::open(self.it, self.call, self.lease, target)?;
         let mut fed = Fed {
             supply,
             head: &head,
@@ -143,43 +138,6 @@ impl Send<'_> {
             Some(reason) => Err(reason.during("the host ended the import")),
             None => Err(error),
         }
-    }
-
-    /// How another host is known to be the right one: by what the lease says, then by what vCenter
-    /// knows of a host of this name, then of the one that the machine is on.
-    fn vouched(&self, target: &Object, host: &str, port: u16) -> Result<Elsewhere> {
-        let named = target.get("sslCertificate").and_then(door::certificate);
-        let named = named.or_else(|| target.text("sslThumbprint").and_then(trust_of));
-        let trust = match named {
-            Some(trust) => trust,
-            None => self.known(host)?.unwrap_or(Trust::System),
-        };
-        Ok(Elsewhere { host: host.to_owned(), port, trust })
-    }
-
-    fn known(&self, named: &str) -> Result<Option<Trust>> {
-        const CERTIFICATE: &str = "config.certificate";
-        const THUMBPRINT: &str = "summary.config.sslThumbprint";
-        let (session, call) = (&self.it.session, self.call);
-        let mut found: Option<Ref> = None;
-        let select = [Select { kind: "HostSystem", paths: &["name"] }];
-        props::all(session, call, &["HostSystem"], &select, |row| {
-            let name = row.text("name").map(unescaped).unwrap_or_default();
-            if found.is_none() && name.eq_ignore_ascii_case(named) {
-                found = Some(row.at);
-            }
-        })?;
-        if found.is_none()
-            && let Some(machine) = self.lease.machine()
-        {
-            let kind = "VirtualMachine";
-            let row = props::one(session, call, machine, kind, &["runtime.host"])?;
-            found = row.reference("runtime.host").cloned();
-        }
-        let Some(host) = found else { return Ok(None) };
-        let row = props::one(session, call, &host, "HostSystem", &[CERTIFICATE, THUMBPRINT])?;
-        let certificate = row.get(CERTIFICATE).and_then(door::certificate);
-        Ok(certificate.or_else(|| row.text(THUMBPRINT).and_then(trust_of)))
     }
 }
 

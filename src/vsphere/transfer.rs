@@ -45,7 +45,7 @@ pub fn fetch(
     file: &Offered,
     take: Take<'_>,
 ) -> Result<u64> {
-    let response = send(it, call, at, &file.url, Request::new("GET", "", b""))?;
+    let response = send(it, call, at.place.as_deref(), &file.url, Request::new("GET", "", b""))?;
     let meter = Meter::new(call, path, Some(file.size));
     let mut body = Watched { body: response.body, meter };
     let mut chunk = vec![0; CHUNK];
@@ -92,18 +92,19 @@ pub fn store(it: &Vsphere, call: &Call, at: &Inside, path: &str, file: Outgoing)
     let request = Request::new("PUT", "", b"")
         .header("Content-Type", "application/octet-stream")
         .sending(Upload::new(body, Some(file.size)));
-    send(it, call, at, url, request).map(drop)
+    send(it, call, at.place.as_deref(), url, request).map(drop)
 }
 
 /// Sends a request to where its URL leads; the answer's status is a good one.
 fn send(
     it: &Vsphere,
     call: &Call,
-    at: &Inside,
+    place: Option<&str>,
     url: &str,
     mut request: Request<'_>,
 ) -> Result<Response> {
-    let door = door::open(it, call, url, &mut |host, port| vouched(it, call, at, host, port))?;
+    let mut vouch = |host: &str, port| vouched(it, call, place, host, port);
+    let door = door::open(it, call, url, &mut vouch)?;
     request.path.clone_from(&door.path);
     let response = door.exchange(&request)?;
     match response.status {
@@ -117,8 +118,14 @@ fn send(
 }
 
 /// The ESXi that runs the machine, by the name and with the certificate that vCenter knows.
-fn vouched(it: &Vsphere, call: &Call, at: &Inside, named: &str, port: u16) -> Result<Elsewhere> {
-    let place = at.place.as_deref().ok_or_else(|| {
+fn vouched(
+    it: &Vsphere,
+    call: &Call,
+    place: Option<&str>,
+    named: &str,
+    port: u16,
+) -> Result<Elsewhere> {
+    let place = place.ok_or_else(|| {
         Error::new(Kind::Unsupported, format!("vCenter does not tell where `{named}` is"))
             .hint("The account needs the right to read the host")
     })?;

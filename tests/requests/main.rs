@@ -35,9 +35,9 @@ const NEWEST: &str = "9.1.1.0";
 ///
 /// A line is a tool and its arguments, in an order that makes sense; the first line of a tool that
 /// succeeds is the one that is counted. `{a}`, `{b}` are machines that run, with tools; `{off}` one
-/// that is off (`own` only); `{dc}` is the folder of machines, `{ds}` a datastore. `?` before a line
-/// makes the machines ask a question. Behind `!` stands what a call says that must fail; where it
-/// must fail only with one model or version, that stands first.
+/// that is off (`own` only); `{dc}` is the folder of machines, `{ds}` a datastore, `{tmp}` a folder
+/// of this machine. `?` before a line makes the machines ask a question. Behind `!` stands what a
+/// call says that must fail; where it must fail only with one model or version, that stands first.
 const CALLS: &str = "tests/requests/calls";
 
 /// Machines of the own ESXi and vCenter: two that run, one that is off, folder and datastore.
@@ -81,7 +81,8 @@ fn calls() -> Vec<(bool, Vec<String>)> {
 /// A line with its marks replaced.
 fn named(line: &str, names: [&str; 5]) -> String {
     let marks = ["{a}", "{b}", "{off}", "{dc}", "{ds}"];
-    marks.iter().zip(names).fold(line.to_owned(), |line, (mark, name)| line.replace(mark, name))
+    let line = line.replace("{tmp}", env!("CARGO_TARGET_TMPDIR"));
+    marks.iter().zip(names).fold(line, |line, (mark, name)| line.replace(mark, name))
 }
 
 fn drive(schema: &Schema, model: &'static str, claimed: &'static str) -> Found {
