@@ -301,6 +301,7 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
         (Kind::Object, value @ Value::Object(_)) => Ok(value),
         // A command line, and some models, send it as text.
         (Kind::Object, value) => match &value {
+            Value::String(text) if is_pairs(text) => Ok(Value::Object(pairs(text))),
             Value::String(text) => match json::parse(text) {
                 Ok(parsed @ Value::Object(_)) => Ok(parsed),
                 Ok(other) => wrong("a JSON object".into(), &other),
@@ -319,6 +320,28 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
         },
         (Kind::Texts, value) => wrong("a list of texts".into(), &value),
     }
+}
+
+/// Whether a text is `name=value,name=value`, as it is easily typed.
+fn is_pairs(text: &str) -> bool {
+    !text.trim_start().starts_with(['{', '[', '"']) && text.contains('=')
+}
+
+/// Its members; a part without `=` belongs to the value before it, which had a comma.
+fn pairs(text: &str) -> Object {
+    let mut members: Vec<(&str, String)> = Vec::new();
+    for part in text.split(',') {
+        match (part.split_once('='), members.last_mut()) {
+            (Some((name, value)), _) => members.push((name.trim(), value.to_owned())),
+            (None, Some((_, value))) => *value = format!("{value},{part}"),
+            (None, None) => {}
+        }
+    }
+    let mut object = Object::new();
+    for (name, value) in members {
+        object.insert(name.to_owned(), json::text(value));
+    }
+    object
 }
 
 fn is_text(value: &Value) -> bool {
@@ -381,6 +404,20 @@ mod tests {
         assert_eq!(names(r#"{"name":"web","names":"[ab]*"}"#), ["[ab]*"]);
         assert_eq!(args.opt_text(MODE), None);
         assert_eq!(check(r#"{"name":"a","cpu":"16"}"#).unwrap().int(CPU).unwrap(), 16);
+    }
+
+    #[test]
+    fn an_object_is_json_or_typed_as_pairs() {
+        const MAP: Arg = Arg::object("map", "");
+        static MAPPED: &[Arg] = &[MAP];
+        let read = |text: &str| {
+            let given = json::object([("map", json::text(text))]);
+            Args::check(MAPPED, given).map(|it| json::write_object(it.opt_object(MAP).unwrap()))
+        };
+        assert_eq!(read("VM Network=LAN, b=c=d").unwrap(), r#"{"VM Network":"LAN","b":"c=d"}"#);
+        assert_eq!(read("dns=1.1.1.1,9.9.9.9,x=").unwrap(), r#"{"dns":"1.1.1.1,9.9.9.9","x":""}"#);
+        assert_eq!(read(r#" {"a":"b=c"}"#).unwrap(), r#"{"a":"b=c"}"#);
+        assert!(read("lost").is_err() && read(r#"["a=b"]"#).is_err());
     }
 
     #[test]
