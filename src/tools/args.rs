@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::text::json;
 use crate::text::json::{Number, Object, Value};
 use crate::text::nearest::nearest;
-use crate::text::secret::names_secret;
+use crate::text::secret::{names_secret, without_secrets};
 
 /// What an argument holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,11 +235,13 @@ impl Args {
     }
 }
 
-/// The same value without the secrets that members of that name hold, at any depth.
+/// The same value without the secrets that members of that name hold, at any depth, and without
+/// those of URLs.
 pub fn masked(value: &Value) -> Value {
     let Value::Object(members) = value else {
         return match value {
             Value::Array(items) => Value::Array(items.iter().map(masked).collect()),
+            Value::String(text) => json::text(without_secrets(text)),
             other => other.clone(),
         };
     };
@@ -301,10 +303,10 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
         (Kind::Object, value @ Value::Object(_)) => Ok(value),
         // A command line, and some models, send it as text.
         (Kind::Object, value) => match &value {
-            Value::String(text) if is_pairs(text) => Ok(Value::Object(pairs(text))),
             Value::String(text) => match json::parse(text) {
                 Ok(parsed @ Value::Object(_)) => Ok(parsed),
                 Ok(other) => wrong("a JSON object".into(), &other),
+                Err(_) if is_pairs(text) => Ok(Value::Object(pairs(text))),
                 Err(error) => wrong(format!("a JSON object ({error})"), &value),
             },
             _ => wrong("a JSON object".into(), &value),
@@ -324,7 +326,7 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
 
 /// Whether a text is `name=value,name=value`, as it is easily typed.
 fn is_pairs(text: &str) -> bool {
-    !text.trim_start().starts_with(['{', '[', '"']) && text.contains('=')
+    !text.trim_start().starts_with('{') && text.contains('=')
 }
 
 /// Its members; a part without `=` belongs to the value before it, which had a comma.
@@ -422,6 +424,8 @@ mod tests {
 
     #[test]
     fn secrets_within_objects_are_not_for_the_audit() {
+        let url = masked(&json::text("https://u:p@x/a.ova?sig=1"));
+        assert_eq!(json::write(&url), r#""https://***@x/a.ova?***""#);
         let value = json::parse(
             r#"{"spec":{"password":"a","auth":[{"chapSecret":"b","user":"c"}],
             "extraConfig":[{"key":"guestinfo.userdata","value":"d"},{"key":"n","value":"e"}]}}"#,
