@@ -79,8 +79,8 @@ struct Stored<'a> {
     descriptor: String,
     listing: Option<String>,
     check: Check,
-    /// Files must come in the order in which they are wanted.
-    ordered: bool,
+    /// Files of disks that must come in the order in which they are wanted.
+    ordered: Vec<String>,
     /// Each is gone to by its name.
     by_name: bool,
     present: Option<Present>,
@@ -90,7 +90,11 @@ struct Stored<'a> {
 impl<'a> Flow<'a> {
     /// The files of an appliance; with `verify` they are compared with its manifest.
     pub fn new(package: Package<'a>, verify: bool) -> Result<Flow<'a>> {
-        let ordered = package.needs_order();
+        let by_name =
+            package.parts.can_open() && (!package.parts.has_order() || package.needs_order());
+        let files = package.descriptor.disks.iter().filter(|_| package.is_layered());
+        let files = files.filter_map(|it| package.descriptor.file(it.file.as_deref()?));
+        let ordered = files.map(|it| it.href.clone()).collect();
         // Of an archive from a pipe nobody knows what its end holds.
         let settled = package.is_settled();
         let Package { parts, pending, descriptor, listing, raw, name, .. } = package;
@@ -110,7 +114,6 @@ impl<'a> Flow<'a> {
                 Check::On(checker)
             }
         };
-        let by_name = !parts.has_order() || (ordered && parts.can_open());
         let stored = Stored {
             parts,
             pending,
@@ -183,14 +186,16 @@ impl Stored<'_> {
         {
             let piece = |href: &str| is_meant(&part.name, &chunk(href, 0));
             let meant = |href: &&str| is_meant(&part.name, href) || piece(href);
-            let Some(at) = wanted.iter().position(meant) else {
+            let found = wanted.iter().position(meant);
+            // Who sends them in order may wait for one at a time.
+            if found != Some(0) && self.ordered.iter().any(|it| meant(&it.as_str())) {
+                return Err(out_of_order(&part.name, first));
+            }
+            let Some(at) = found else {
                 self.pass(part)?;
                 continue;
             };
             let href = wanted.get(at).copied().unwrap_or_default();
-            if self.ordered && at > 0 {
-                return Err(out_of_order(href, first));
-            }
             let chunked = !is_meant(&part.name, href);
             return self.begin(part, href, at, chunked).map(Some);
         }
@@ -256,7 +261,8 @@ impl Stored<'_> {
             let name = quoted(href);
             self.notes.push(format!("`{name}` has {whole} bytes, the descriptor says {told}"));
         }
-        let hashing = self.hashing(&part.name);
+        let hashing =
+            self.hashing(&part.name, &if chunked { chunk(href, 0) } else { href.to_owned() });
         self.present = Some(Present {
             name: part.name,
             read: 0,
@@ -279,11 +285,15 @@ impl Stored<'_> {
         Some((0..).map_while(piece).sum())
     }
 
-    fn hashing(&self, name: &str) -> Option<Hashing> {
-        match &self.check {
-            Check::On(checker) => Some(checker.begin(name)),
-            Check::Off(_) => None,
+    /// Begins a digest; a manifest may write the name as it lies there, or as the descriptor does.
+    fn hashing(&mut self, name: &str, href: &str) -> Option<Hashing> {
+        let Check::On(checker) = &self.check else { return None };
+        let known = [name, href].into_iter().find(|it| checker.may_list(it));
+        let hashing = checker.begin(known.unwrap_or(name));
+        if known.is_none() {
+            self.notes.push(format!("`{}` is not listed in the manifest", quoted(name)));
         }
+        Some(hashing)
     }
 
     fn hashed(&mut self, hashing: Option<Hashing>) -> Result<()> {
@@ -354,7 +364,7 @@ impl Stored<'_> {
             if let Some(part) = next {
                 chunks.number = chunks.number.saturating_add(1);
                 present.piece = (part.size, present.read);
-                present.hashing = self.hashing(&part.name);
+                present.hashing = self.hashing(&part.name, &name);
                 present.name = part.name;
                 self.present = Some(present);
                 return Ok(true);
@@ -376,15 +386,18 @@ impl Stored<'_> {
 
     fn finish(&mut self) -> Result<Vec<String>> {
         self.close()?;
-        let mut said = mem::take(&mut self.notes);
-        if let Check::Off(why) = &self.check {
-            said.push((*why).to_owned());
-            return Ok(said);
-        }
-        while !self.by_name
+        // Who writes a pipe is not cut off, even where nobody cares for the rest.
+        let on = matches!(self.check, Check::On(_)) || !self.parts.can_open();
+        while on
+            && !self.by_name
             && let Some(part) = self.advance()?
         {
             self.pass(part)?;
+        }
+        self.parts.drain()?;
+        let mut said = mem::take(&mut self.notes);
+        if let Check::Off(why) = &self.check {
+            said.push((*why).to_owned());
         }
         let Check::On(checker) = &mut self.check else { return Ok(said) };
         if self.by_name {

@@ -141,6 +141,11 @@ impl Checker {
         self.manifest.is_some()
     }
 
+    /// Whether the manifest lists a file of this name; also where it is not known yet.
+    pub fn may_list(&self, name: &str) -> bool {
+        self.manifest.as_ref().is_none_or(|it| it.of(name).is_some())
+    }
+
     /// Begins a file; the digests that will be needed are made, and no others.
     pub fn begin(&self, name: &str) -> Hashing {
         let wanted: Vec<Algorithm> = match &self.manifest {

@@ -126,16 +126,21 @@ impl<'a> Package<'a> {
         Ok(())
     }
 
-    /// Whether files must come in the descriptor's order, or twice: differences patch what is there
-    /// already, and two disks may be filled by one file.
+    /// Whether disks patch others, which must be there before them.
+    pub fn is_layered(&self) -> bool {
+        self.descriptor.disks.iter().any(|it| it.parent.is_some())
+    }
+
+    /// Whether files must come in the order in which they are asked for, or twice: two disks may be
+    /// filled by one file.
     pub fn needs_order(&self) -> bool {
         let disks = &self.descriptor.disks;
         let twice = |at: usize, file: &String| {
             disks.iter().take(at).any(|it| it.file.as_ref() == Some(file))
         };
-        disks.iter().enumerate().any(|(at, it)| {
-            it.parent.is_some() || it.file.as_ref().is_some_and(|file| twice(at, file))
-        })
+        let again =
+            |(at, it): (usize, &ovf::Disk)| it.file.as_ref().is_some_and(|it| twice(at, it));
+        self.is_layered() || disks.iter().enumerate().any(again)
     }
 
     /// Whether nothing that is not known yet can follow.

@@ -20,6 +20,9 @@ const MAX_MEMBERS: usize = 4096;
 /// Bytes that are read over where going elsewhere costs a request.
 const NEAR: u64 = 256 * 1024;
 
+/// Bytes behind the end of an archive; writers fill up a record, of 10 KB as a rule.
+const MAX_FILL: u64 = 16 << 20;
+
 /// A file that can be read now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
@@ -129,6 +132,13 @@ impl<'a> Archive<'a> {
         Ok(())
     }
 
+    /// Reads what fills a pipe up behind the end, so that whoever writes it is not cut off.
+    pub fn drain(&mut self) -> Result<()> {
+        let mut rest = self.tar.input().take(MAX_FILL);
+        io::copy(&mut rest, &mut io::sink()).map_err(from_io)?;
+        Ok(())
+    }
+
     /// The first file is the next again.
     pub fn rewind(&mut self) {
         self.next = 0;
@@ -197,6 +207,14 @@ impl Parts<'_> {
         match self {
             Parts::Archive(archive) => archive.open(href),
             Parts::Folder(folder) => folder.open(href),
+        }
+    }
+
+    /// Reads what follows the last file of what comes only once.
+    pub fn drain(&mut self) -> Result<()> {
+        match self {
+            Parts::Archive(archive) if archive.seeks == Seeks::Never => archive.drain(),
+            _ => Ok(()),
         }
     }
 
