@@ -212,8 +212,8 @@ fn networks(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let mut lines = vec![format!("{}: {}", package.shown, wants(it))];
     let mut records = Vec::new();
     for network in &it.networks {
-        let (taken, why) = taken(&network.name, &names);
-        let to = taken.map_or("none".to_owned(), |it| format!("`{it}`"));
+        let (taken, why) = taken(it, &network.name, &names);
+        let to = taken.map_or("?".to_owned(), |it| format!("`{it}`"));
         lines.push(format!("- `{}` -> {to}, {why}", quoted(&network.name)));
         let record = Record::new()
             .text("name", &network.name)
@@ -232,21 +232,24 @@ fn networks(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
 fn wants(it: &Descriptor) -> String {
     match it.networks.len() {
         0 => "it wants no network".to_owned(),
-        1 => "it wants 1 network, and without more words would get".to_owned(),
-        count => format!("it wants {count} networks, and without more words would get"),
+        1 => "it wants 1 network; without more words it becomes".to_owned(),
+        count => format!("it wants {count} networks; without more words they become"),
     }
 }
 
-/// The network of the server that a deployment takes by itself.
-fn taken<'n>(wanted: &str, names: &'n [String]) -> (Option<&'n str>, &'static str) {
+/// The network of the server that a deployment takes by itself, and why.
+fn taken<'n>(
+    it: &Descriptor,
+    wanted: &str,
+    names: &'n [String],
+) -> (Option<&'n str>, &'static str) {
     let named = |name: &str| names.iter().find(|it| *it == name).map(String::as_str);
-    if let Some(same) = named(wanted) {
-        return (Some(same), "of the same name");
-    }
-    match (named("VM Network"), names.first()) {
-        (Some(usual), _) => (Some(usual), "the usual one"),
-        (None, Some(first)) => (Some(first), "the first"),
-        (None, None) => (None, "the server has none"),
+    let usual = named("VM Network").or(names.first().map(String::as_str));
+    match (named(wanted), usual, it.networks.len()) {
+        (Some(same), ..) => (Some(same), "of the same name"),
+        (None, None, _) => (None, "the server has none"),
+        (None, Some(usual), 1) => (Some(usual), "since it is the only one; or what is configured"),
+        (None, Some(_), _) => (None, "it must be said which"),
     }
 }
 

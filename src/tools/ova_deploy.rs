@@ -18,7 +18,6 @@ use crate::ova::package::{Depth, Package};
 use crate::ova::properties;
 use crate::text::json;
 use crate::text::json::Value;
-use crate::text::nearest::nearest;
 use crate::text::words::counted;
 use crate::tools::args;
 use crate::tools::args::{Arg, Args, Default};
@@ -64,13 +63,17 @@ const OVA: Arg =
     Arg::text("ova_path", "file, http(s) URL, [datastore] path, or - for standard input")
         .required();
 const OVF: Arg = Arg::text("ovf_path", "file, http(s) URL, or [datastore] path").required();
-const NAME: Arg = Arg::text("vm_name", "").required();
+const NAME: Arg = Arg::text("vm_name", "what it will be called").required();
 const DATASTORE: Arg = Arg::text("datastore", "default: the one with most free space");
 const NETWORK: Arg = Arg::text("network", "for all that network_map does not name");
 const MAP: Arg = Arg::object("network_map", "network of the appliance: network of the server");
 const POWER_ON: Arg = Arg::flag("power_on", "").or(Default::Flag(false));
-const DISKS: Arg = Arg::choice("disk_provisioning", "", &["thin", "thick", "eagerZeroedThick"])
-    .or(Default::Text("thin"));
+const DISKS: Arg = Arg::choice(
+    "disk_provisioning",
+    "how disks take their space",
+    &["thin", "thick", "eagerZeroedThick"],
+)
+.or(Default::Text("thin"));
 const OPTION: Arg = Arg::text("deployment_option", "its id; default: the appliance's own");
 const PROPERTIES: Arg =
     Arg::object("properties", "key: value; the last part of a key may do").measured();
@@ -139,13 +142,14 @@ fn planned<'a>(ctx: &Ctx<'a>, args: &Args, text: &str, form: Form) -> Result<Pla
     let mut package = ova_source::package(ctx, &wanted)?;
     let it = &package.descriptor;
     let option = option(it, args.opt_text(OPTION))?;
-    let networks = map(it, &texts(args, MAP)?)?;
+    let networks = texts(args, MAP)?;
     let settings = properties::settle(it, option.as_deref(), &texts(args, PROPERTIES)?)?;
     let missing = package.missing()?;
     if !missing.is_empty() {
         let missing: Vec<String> = missing.iter().map(|it| format!("`{}`", quoted(it))).collect();
-        let where_ = if package.parts.has_order() { "in the archive" } else { "beside it" };
-        let said = format!("the descriptor lists {}, which is not {where_}", missing.join(", "));
+        let verb = if missing.len() == 1 { "is" } else { "are" };
+        let place = if package.parts.has_order() { "in the archive" } else { "beside it" };
+        let said = format!("the descriptor lists {}, which {verb} not {place}", missing.join(", "));
         return Err(Error::new(Kind::NotFound, said)
             .hint("The appliance is incomplete; fetch it again")
             .during(format!("`{}`", package.shown)));
@@ -248,24 +252,6 @@ fn option(it: &Descriptor, wanted: Option<&str>) -> Result<Option<String>> {
     Err(Error::usage(said).hint(hint))
 }
 
-/// The networks that were given, each one of the descriptor's.
-fn map(it: &Descriptor, given: &[(String, String)]) -> Result<Vec<(String, String)>> {
-    let names = || it.networks.iter().map(|it| it.name.as_str());
-    for (from, _) in given {
-        if names().any(|it| it == from) {
-            continue;
-        }
-        let error = Error::usage(format!("the appliance has no network `{}`", quoted(from)));
-        let known: Vec<String> = names().map(|it| format!("`{}`", quoted(it))).collect();
-        return Err(match (nearest(from, names()), known.is_empty()) {
-            (Some(near), _) => error.hint(format!("Did you mean `{}`?", quoted(near))),
-            (None, true) => error.hint("It wants none"),
-            (None, false) => error.hint(format!("It wants {}", known.join(", "))),
-        });
-    }
-    Ok(given.to_vec())
-}
-
 /// What the source is, and what is done with it.
 fn told(package: &Package<'_>, text: &str, verify: bool) -> Vec<String> {
     let it = &package.descriptor;
@@ -297,7 +283,7 @@ fn told(package: &Package<'_>, text: &str, verify: bool) -> Vec<String> {
         steps.push("it is signed; the signature is not verified".to_owned());
     }
     steps.extend(package.notes.iter().cloned());
-    if is_pipe(text) && package.needs_order() {
+    if is_pipe(text) && package.is_layered() {
         steps.push("its disks must come in the descriptor's order".to_owned());
     }
     steps
@@ -347,8 +333,7 @@ fn licences(it: &Descriptor, unaccepted: usize) -> Vec<String> {
 /// Where the hypervisor finds the files.
 fn pull(package: &Package<'_>, url: &str) -> Result<Pull> {
     let archive = package.parts.has_order();
-    let packed = |it: &crate::ova::ovf::File| it.compression.is_some() || it.chunk_size.is_some();
-    if package.is_packed() || package.descriptor.files.iter().any(packed) {
+    if package.is_packed() {
         return Err(Error::new(Kind::Unsupported, "a host that fetches by itself unpacks nothing")
             .hint("Leave mode=pull out, and jumpvisor unpacks it on the way"));
     }
@@ -356,6 +341,6 @@ fn pull(package: &Package<'_>, url: &str) -> Result<Pull> {
         true => url.to_owned(),
         false => ova_source::folder_of(url),
     };
-    // The gate for URLs gives the thumbprint of an https server here.
+    // Replaced by what files.look says of it: where it led, and its thumbprint.
     Ok(Pull { url, archive, thumbprint: None })
 }

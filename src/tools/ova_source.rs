@@ -9,11 +9,12 @@ use std::io::Read;
 
 use crate::error::{Error, Kind, Result, quoted};
 use crate::files::source::Source;
-use crate::hv::call::{Call, Hooked};
+use crate::hv::call::Call;
 use crate::ova::input::{Begun, Input, Look, Seeks};
 use crate::ova::package::{Depth, Package};
 use crate::ova::parts::Opener;
 use crate::text::percent;
+use crate::text::secret::without_secrets;
 use crate::tools::ctx::Ctx;
 
 /// What is expected of a source.
@@ -25,13 +26,11 @@ pub enum Form {
     Either,
 }
 
-/// A source with what it costs to seek in it, which ends when its call is cancelled.
+/// A source with what it costs to seek in it, which fails once its call is to end.
 struct Opened<'a> {
     source: Source<'a>,
     seeks: Seeks,
     call: Call,
-    /// Ends a read that hangs.
-    _stopped: Option<Hooked>,
 }
 
 impl Read for Opened<'_> {
@@ -69,8 +68,7 @@ pub fn input<'a>(source: Source<'a>, local: bool, call: &Call) -> Box<dyn Input 
         (true, true) => Seeks::Freely,
         (true, false) => Seeks::Slowly,
     };
-    // A source that can be stopped is stopped here: call.cancel().on_cancel(source.stopper()).
-    Box::new(Opened { source, seeks, call: call.clone(), _stopped: None })
+    Box::new(Opened { source, seeks, call: call.clone() })
 }
 
 /// Whether a text is a URL.
@@ -96,17 +94,16 @@ fn open<'a>(
         let source = Source::fetched(stored.shown, Some(stored.size), None, stored.open);
         return Ok(input(source, false, call));
     }
-    let local = !is_url(text) && !is_pipe(text);
-    let source = match local {
-        true => ctx.files.open(text)?,
-        // Replaced by files.source.
-        false => {
-            return Err(Error::new(
-                Kind::Unsupported,
-                format!("`{}` is not read yet", quoted(text)),
-            ));
+    let source = match is_url(text) || is_pipe(text) {
+        false => ctx.files.open(text)?,
+        // Replaced by ctx.source(text), files included, which ends what hangs when the call is
+        // cancelled.
+        true => {
+            let said = format!("`{}` is not read yet", quoted(&without_secrets(text)));
+            return Err(Error::new(Kind::Unsupported, said));
         }
     };
+    let local = !is_url(text);
     Ok(input(source, local, call))
 }
 
@@ -205,7 +202,7 @@ fn beside<'a>(ctx: &Ctx<'a>, call: Call, store: Option<&str>, text: &str) -> Ope
             }
         }
         if let Some(error) = failure {
-            log::debug!("beside `{text}` there is no `{href}`: {error}");
+            log::debug!("a file beside a descriptor is not there: {error}");
         }
         Ok(None)
     })
@@ -218,6 +215,11 @@ fn places(ctx: &Ctx<'_>, store: Option<&str>, text: &str, href: &str) -> Result<
         return Err(Error::usage(said).hint("Send the whole OVA, or pass the descriptor's path"));
     }
     if is_url(href) {
+        if text.starts_with("https:") && !href.starts_with("https:") {
+            let said =
+                format!("the descriptor leads from https to `{}`", quoted(&without_secrets(href)));
+            return Err(Error::usage(said).hint("Who is in between could change what comes"));
+        }
         return Ok(vec![href.to_owned()]);
     }
     let plain = percent::decode(href).unwrap_or_else(|_| href.to_owned());
@@ -231,7 +233,7 @@ fn places(ctx: &Ctx<'_>, store: Option<&str>, text: &str, href: &str) -> Result<
         }
     }
     if is_url(text) {
-        return Ok(vec![folder_of(text) + &escaped(href)]);
+        return Ok(vec![folder_of(text) + &escaped(&plain)]);
     }
     let join = |name: &str| match on_store(ctx, store, text) {
         true => ctx.stores()?.beside(text, name),
@@ -247,13 +249,11 @@ fn places(ctx: &Ctx<'_>, store: Option<&str>, text: &str, href: &str) -> Result<
     Ok(places)
 }
 
-/// A name as a URL may hold it; what is escaped already stays so.
-fn escaped(href: &str) -> String {
-    let whole = percent::decode(href).is_ok();
-    let mut out = String::with_capacity(href.len());
-    for byte in href.bytes() {
-        let fits = byte.is_ascii_alphanumeric() || b"-._~/!$&'()*+,;=:@".contains(&byte);
-        match fits || (byte == b'%' && whole) {
+/// A name as a URL holds it.
+fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             true => out.push(char::from(byte)),
             false => out.push_str(&format!("%{byte:02X}")),
         }
@@ -271,7 +271,6 @@ mod tests {
         assert!(!is_url("://x") && !is_url("C:\\a") && !is_url("a/b c://d"));
         assert_eq!(name_of("https://x/a/b.ovf?sig=1/2#c"), "b.ovf");
         assert_eq!(name_of("/srv/b.ovf"), "b.ovf");
-        assert_eq!(escaped("a disk%20#1%.vmdk"), "a%20disk%2520%231%25.vmdk");
-        assert_eq!(escaped("a%20ö.vmdk"), "a%20%C3%B6.vmdk");
+        assert_eq!(escaped("sub/a disk#1%+ö.vmdk"), "sub/a%20disk%231%25%2B%C3%B6.vmdk");
     }
 }
