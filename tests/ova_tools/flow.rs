@@ -5,15 +5,20 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use jumpvisor::error::Kind;
+use jumpvisor::files::source::{Open, Source};
+use jumpvisor::hv::call::{Call, Rights};
 use jumpvisor::ova::flow::Flow;
 use jumpvisor::ova::input::{Begun, Seeks};
 use jumpvisor::ova::manifest::Algorithm;
 use jumpvisor::ova::package::{Depth, Package};
 use jumpvisor::ova::write;
+use jumpvisor::tools::ova_source::input;
+use jumpvisor::web::exchange::from_io;
 
 use crate::made::{
-    Asked, Counted, Folder, Members, archive, data, descriptor, drink, manifest, member, package,
-    through,
+    Asked, Counted, Folder, Members, archive, data, descriptor, drink, flowed, manifest, member,
+    package, through,
 };
 
 const EACH: [Seeks; 3] = [Seeks::Never, Seeks::Slowly, Seeks::Freely];
@@ -103,6 +108,15 @@ fn what_is_not_as_the_manifest_says_is_told() {
             }
         }
     }
+    // A file that the manifest does not list.
+    let mf = member("edge.mf", manifest(Algorithm::Sha256, &[&ovf, &one]));
+    let drunk = through(archive(&[ovf.clone(), mf, one.clone(), two.clone()]), EACH[0], true);
+    let said = drunk.unwrap().said;
+    let wanted = [
+        "`two.vmdk` is not listed in the manifest",
+        "2 files compared with the manifest `edge.mf`",
+    ];
+    assert_eq!(said, wanted);
     // A file that the manifest lists and that is nowhere.
     let ghost = member("ghost.iso", "x");
     let mf = member("edge.mf", manifest(Algorithm::Sha1, &[&ovf, &one, &two, &ghost]));
@@ -201,6 +215,10 @@ fn disks_that_build_on_each_other_come_in_their_order() {
     }
     let said = refused(&bytes, Seeks::Never);
     assert!(said.contains("`two.vmdk` comes before `one.vmdk`, which it builds on"), "{said}");
+    // Waiting for one at a time, as who keeps the order does.
+    let mut flow = Flow::new(package(bytes, Seeks::Never).unwrap(), true).unwrap();
+    let said = flow.next(&["one.vmdk"]).unwrap_err().to_string();
+    assert!(said.contains("`two.vmdk` comes before `one.vmdk`"), "{said}");
     // One file for two disks.
     let twice = text.replace(r#"fileRef="f2""#, r#"fileRef="f1""#);
     let bytes = archive(&[member("edge.ovf", twice), two, one.clone()]);
@@ -334,6 +352,32 @@ fn a_gibibyte_flows_through_in_pieces() {
         assert!(asked.bytes() < SIZE + 16_384, "{}", asked.bytes());
         assert_eq!(asked.largest.load(Ordering::SeqCst), buffer.len());
     }
+}
+
+#[test]
+fn a_cancelled_call_ends_the_flow_and_a_broken_line_does_not() {
+    let [ovf, one, two] = parts();
+    let bytes = archive(&[ovf, one.clone(), two]);
+    let call = Call::new(Rights::ReadOnly);
+    let source = Source::pipe("a pipe", std::io::Cursor::new(bytes.clone()));
+    let begun = Begun::new(input(source, false, &call)).unwrap();
+    let mut flow = Flow::new(Package::archive(begun, Depth::Deploy).unwrap(), true).unwrap();
+    assert!(flow.is_one_pass() && flow.next(&["one.vmdk", "two.vmdk"]).unwrap().is_some());
+    flow.read_exact(&mut [0; 1000]).unwrap();
+    call.cancel().cancel();
+    let error = from_io(flow.read(&mut [0; 1000]).unwrap_err());
+    assert_eq!(error.kind(), Kind::Cancelled);
+    assert_eq!(flow.finish().unwrap_err().kind(), Kind::Cancelled);
+    // A server that closes each connection after 50,000 bytes.
+    let (call, size) = (Call::new(Rights::ReadOnly), Some(bytes.len() as u64));
+    let open: Open<'_> = Box::new(move |from| {
+        let rest = bytes.get(usize::try_from(from).unwrap()..).unwrap_or_default();
+        Ok(Box::new(std::io::Cursor::new(rest[..rest.len().min(50_000)].to_vec())))
+    });
+    let source = Source::fetched("http://x/edge.ova", size, None, open);
+    let begun = Begun::new(input(source, false, &call)).unwrap();
+    let drunk = flowed(Package::archive(begun, Depth::Deploy).unwrap(), true).unwrap();
+    assert_eq!(drunk.files[0], one);
 }
 
 #[test]

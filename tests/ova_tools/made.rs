@@ -89,9 +89,12 @@ impl Asked {
     }
 }
 
+/// Gives the bytes from one on.
+pub type Giving = Box<dyn Fn(u64, &mut [u8]) -> usize + Send>;
+
 /// A source of bytes that is what the test says.
 pub struct Counted {
-    pub data: Box<dyn Fn(u64, &mut [u8]) -> usize + Send>,
+    pub data: Giving,
     pub size: Option<u64>,
     pub seeks: Seeks,
     pub at: u64,
@@ -166,9 +169,12 @@ impl Drunk {
     }
 }
 
+/// Which file it is, the size that was told, and what came.
+pub type Came = (usize, Option<u64>, Vec<u8>);
+
 /// Takes all files that are wanted, as a host does: it counts on the sizes that it was told.
 pub fn drink(
-    next: &mut dyn FnMut(&[&str]) -> Result<Option<(usize, Option<u64>, Vec<u8>)>>,
+    next: &mut dyn FnMut(&[&str]) -> Result<Option<Came>>,
     wanted: &[&str],
 ) -> Result<(Members, Vec<Option<u64>>)> {
     let mut left = wanted.to_vec();

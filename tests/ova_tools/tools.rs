@@ -133,7 +133,6 @@ fn what_is_asked_wrongly_is_told_before_anything_is_made() {
         (r#""properties":{}"#.to_owned(), "the appliance needs properties: guestinfo.hostname"),
         (r#""properties":{"build":"1"}"#.to_owned(), "`guestinfo.build` is not for users to set"),
         (with(r#""deployment_option":"tiny""#), "no deployment option `tiny`. It has small, large"),
-        (with(r#""network_map":{"Mangement":"x"}"#), "Did you mean `Management`?"),
         (with(r#""network_map":{"x":["y"]}"#), "`x` in `network_map` must be a text"),
         (with(r#""iso_datastore":"x""#), "`iso_datastore` is given without `iso_path`"),
         (with(r#""mode":"pull""#), "mode=pull is for URLs"),
@@ -216,4 +215,33 @@ fn an_appliance_is_looked_into() {
     let path = quoted(&folder.put("edge.ovf", &parts()[0].1));
     let said = lab.call("inspect_ova", &format!("{{\"ova_path\":{path}}}")).unwrap();
     assert!(said.contains("format: ovf") && said.contains("file_bytes 9000"), "{said}");
+}
+
+/// The simulated host has networks, and this tool changes nothing.
+#[cfg(feature = "demo")]
+#[test]
+fn the_networks_of_both_sides_are_shown() {
+    let folder = Folder::new("networks");
+    let run = |text: &str| {
+        let path = folder.put("edge.ovf", text.as_bytes());
+        let command = std::process::Command::new(env!("CARGO_BIN_EXE_jumpvisor"))
+            .args(["--demo", "call", "list_ovf_networks", &format!("ovf_path={path}")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(command.stdout).unwrap();
+        said.split_once(": ").unwrap().1.trim_end().to_owned()
+    };
+    let text = String::from_utf8(parts()[0].1.clone()).unwrap();
+    let rest = "The server has `DMZ`, `Lab`, `VM Network`\n\
+        network=NAME takes one for all, network_map={\"FROM\":\"TO\"} for each";
+    assert_eq!(
+        run(&text.replace("\"Data\"", "\"Lab\"")),
+        format!(
+            "it wants 2 networks; without more words they become\n\
+             - `Management` -> ?, it must be said which\n- `Lab` -> `Lab`, of the same name\n{rest}"
+        )
+    );
+    let one = run(&text.replace("<Network name=\"Data\"/>", ""));
+    let line = "- `Management` -> `VM Network`, since it is the only one; or what is configured";
+    assert_eq!(one.lines().nth(1), Some(line));
 }
