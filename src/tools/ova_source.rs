@@ -151,6 +151,11 @@ pub fn package<'a>(ctx: &Ctx<'a>, wanted: &Wanted<'_>) -> Result<Package<'a>> {
             return Err(Error::usage(format!("`{shown}` is a descriptor (.ovf), not an OVA"))
                 .hint("deploy_ovf deploys it with the files beside it"));
         }
+        (Form::Descriptor, true) if is_pipe(text) => {
+            let said = "a descriptor from standard input has no files beside it";
+            return Err(Error::usage(said)
+                .hint("Send the whole OVA to deploy_ova, or pass the descriptor's path"));
+        }
         (Form::Descriptor, false) => {
             return Err(Error::usage(format!("`{shown}` is an archive, not a descriptor (.ovf)"))
                 .hint("deploy_ova deploys it"));
@@ -211,8 +216,7 @@ fn beside<'a>(ctx: &Ctx<'a>, call: Call, store: Option<&str>, text: &str) -> Ope
 /// Where a file of this name may lie: as it is written, and without its escapes.
 fn places(ctx: &Ctx<'_>, store: Option<&str>, text: &str, href: &str) -> Result<Vec<String>> {
     if is_pipe(text) {
-        let said = "a descriptor from standard input has no files beside it";
-        return Err(Error::usage(said).hint("Send the whole OVA, or pass the descriptor's path"));
+        return Ok(Vec::new());
     }
     if is_url(href) {
         if text.starts_with("https:") && !href.starts_with("https:") {

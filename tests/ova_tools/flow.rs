@@ -355,6 +355,60 @@ fn a_gibibyte_flows_through_in_pieces() {
 }
 
 #[test]
+fn damaged_archives_end_in_an_error_or_whole() {
+    let (small, packed) = (data(5_000, 3), gzip(&data(3_000, 4)));
+    let files = [
+        r#"id="f1" href="a.vmdk" chunkSize="2000" size="5000""#,
+        r#"id="f2" href="b.vmdk.gz" compression="gzip""#,
+        r#"id="f3" href="c.vmdk""#,
+    ];
+    let mut members = vec![descriptor(&files, "")];
+    for (number, piece) in small.chunks(2_000).enumerate() {
+        members.push(member(&format!("a.vmdk.{number:09}"), piece));
+    }
+    members.push(member("b.vmdk.gz", packed));
+    members.push(member("c.vmdk", data(700, 5)));
+    let good = archive(&members);
+    let mf = manifest(Algorithm::Sha256, &members.iter().collect::<Vec<_>>());
+    let mut state = 7_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let (mut whole, mut refused) = (0, 0);
+    for round in 0..3_000 {
+        let mut order = members.clone();
+        if round % 3 > 0 {
+            order.insert(if round % 3 == 1 { 1 } else { 6 }, member("edge.mf", mf.clone()));
+        }
+        let mut bytes = archive(&order);
+        for _ in 0..=random(3) {
+            // Headers above all.
+            let block = random(bytes.len() / 512) * 512;
+            let at = block + [0, 1, 124, 135, 148, 156, 257, random(512)][random(8)];
+            bytes[at] = [0, b'0', b'7', 0xff, b'x', random(256) as u8][random(6)];
+        }
+        if random(10) == 0 {
+            bytes.truncate(random(bytes.len()));
+        }
+        for seeks in EACH {
+            match through(bytes.clone(), seeks, true) {
+                Ok(drunk)
+                    if round % 3 > 0 && drunk.said.iter().any(|it| it.contains("6 files")) =>
+                {
+                    assert_eq!(drunk.files.iter().map(|it| it.1.len()).sum::<usize>(), 8_700);
+                    whole += 1;
+                }
+                Ok(_) => whole += 1,
+                Err(_) => refused += 1,
+            }
+        }
+    }
+    assert!(through(good, Seeks::Never, true).is_ok());
+    assert!(whole > 100 && refused > 1_000, "{whole} whole, {refused} refused");
+}
+
+#[test]
 fn a_cancelled_call_ends_the_flow_and_a_broken_line_does_not() {
     let [ovf, one, two] = parts();
     let bytes = archive(&[ovf, one.clone(), two]);
