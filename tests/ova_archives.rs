@@ -1,5 +1,5 @@
 //! Archives that other tools made are read: GNU tar, bsdtar and Python's tarfile, in each format that
-//! they write, from a pipe and front to back.
+//! they write, from a pipe and front to back, and their disks arrive whole with the digests right.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail")]
 
@@ -7,7 +7,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use jumpvisor::files::Files;
+use jumpvisor::files::source::Source;
+use jumpvisor::hv::call::{Call, Rights};
+use jumpvisor::ova::flow::Flow;
+use jumpvisor::ova::input::Begun;
+use jumpvisor::ova::package::{Depth, Package};
 use jumpvisor::ova::tar::Tar;
+use jumpvisor::text::hex::hex;
+use jumpvisor::tools::ova_source::input;
 
 /// Longer than a header has room for.
 const LONG: &str = "a-rather-long-name-that-some-vendor-has-chosen-for-the-first-disk-of-its-appliance-because-it-could-and-nobody-minded.vmdk";
@@ -22,10 +30,18 @@ impl Folder {
         let write = |name: &str, data: &[u8]| {
             std::fs::write(path.join("parts").join(name), data).unwrap();
         };
-        write("edge.ovf", b"<Envelope/>");
-        write("edge.mf", &[b'm'; 512]);
-        write("disk-1.vmdk", &[7; 70_000]);
-        write(LONG, b"long");
+        let ovf = format!(
+            "<Envelope><References><File id='a' href='disk-1.vmdk'/><File id='b' href='{LONG}'/>\
+             </References><VirtualSystem id='edge'/></Envelope>"
+        );
+        let parts = [("edge.ovf", ovf.as_bytes()), ("disk-1.vmdk", &[7; 70_000]), (LONG, b"long")];
+        let mut listing = String::new();
+        for (name, data) in parts {
+            write(name, data);
+            let digest = ring::digest::digest(&ring::digest::SHA256, data);
+            listing.push_str(&format!("SHA256({name})= {}\n", hex(digest.as_ref())));
+        }
+        write("edge.mf", listing.as_bytes());
         Folder(path)
     }
 }
@@ -53,6 +69,33 @@ fn read(mut command: Command, folder: &Path, what: &str) {
     drop(tar);
     assert!(run.wait().is_ok());
     assert_eq!(found, NAMES, "{what}");
+    // The same through a pipe, and out of a file.
+    let run = command.stdout(Stdio::piped()).spawn();
+    let mut run = run.unwrap();
+    arrive(Source::pipe(what, run.stdout.take().unwrap()), folder, what);
+    assert!(run.wait().unwrap().success());
+    let path = folder.join("made.ova");
+    let file = std::fs::File::create(&path).unwrap();
+    assert!(command.stdout(file).status().unwrap().success());
+    let path = path.display().to_string();
+    arrive(Files::anywhere().open(&path).unwrap(), folder, what);
+}
+
+/// Every disk arrives, and is what the manifest says.
+fn arrive(source: Source<'_>, folder: &Path, what: &str) {
+    let call = Call::new(Rights::ReadOnly);
+    let package = Package::archive(Begun::new(input(source, true, &call)).unwrap(), Depth::Deploy);
+    let mut flow = Flow::new(package.unwrap(), true).unwrap();
+    let mut wanted = vec![LONG, "disk-1.vmdk"];
+    while let Some(came) = flow.next(&wanted).unwrap() {
+        let mut data = Vec::new();
+        flow.read_to_end(&mut data).unwrap();
+        let name = wanted.remove(came.at);
+        assert_eq!(came.size, Some(data.len() as u64));
+        assert_eq!(data, std::fs::read(folder.join("parts").join(name)).unwrap(), "{what}");
+    }
+    assert_eq!(wanted, [""; 0]);
+    assert_eq!(flow.finish().unwrap(), ["3 files compared with the manifest `edge.mf`"], "{what}");
 }
 
 #[test]

@@ -130,6 +130,9 @@ pub trait Stores: Send + Sync {
     /// Whether a text names a file on a datastore by itself, datastore included.
     fn is_path(&self, text: &str) -> bool;
 
+    /// The path of another file in the folder of this one; the datastore is named as there.
+    fn beside(&self, path: &str, name: &str) -> Result<String>;
+
     /// A file to be read; `store` may be left out where the path names it.
     fn read<'a>(&'a self, call: &Call, store: Option<&str>, path: &str) -> Result<Stored<'a>>;
 

@@ -112,6 +112,11 @@ pub struct Hashing {
 }
 
 impl Hashing {
+    /// False where nobody will ask for the digest.
+    pub fn is_needed(&self) -> bool {
+        !self.running.is_empty()
+    }
+
     /// The next bytes of the file.
     pub fn update(&mut self, bytes: &[u8]) {
         for (_, context) in &mut self.running {
@@ -127,12 +132,18 @@ pub struct Checker {
     /// Digests of files that went by before the manifest.
     seen: Vec<Entry>,
     names: Vec<String>,
+    compared: usize,
 }
 
 impl Checker {
     /// True once the manifest is known.
     pub fn has_manifest(&self) -> bool {
         self.manifest.is_some()
+    }
+
+    /// Whether the manifest lists a file of this name; also where it is not known yet.
+    pub fn may_list(&self, name: &str) -> bool {
+        self.manifest.as_ref().is_none_or(|it| it.of(name).is_some())
     }
 
     /// Begins a file; the digests that will be needed are made, and no others.
@@ -147,11 +158,13 @@ impl Checker {
 
     /// Ends a file; where the manifest is known, a wrong digest is an error at once.
     pub fn end(&mut self, file: Hashing) -> Result<()> {
+        let known = self.manifest.is_some();
+        self.compared += usize::from(known && file.is_needed());
         for (algorithm, context) in file.running {
             let digest = hex(context.finish().as_ref());
             let entry = Entry { name: file.name.clone(), algorithm, digest };
             match &self.manifest {
-                Some(manifest) => compare(manifest, &entry)?,
+                Some(manifest) => drop(compare(manifest, &entry)?),
                 None => self.seen.push(entry),
             }
         }
@@ -162,10 +175,26 @@ impl Checker {
     /// The manifest has come; what went by before it is compared.
     pub fn learn(&mut self, manifest: Manifest) -> Result<()> {
         for entry in std::mem::take(&mut self.seen) {
-            compare(&manifest, &entry)?;
+            self.compared += usize::from(compare(&manifest, &entry)?);
         }
         self.manifest = Some(manifest);
         Ok(())
+    }
+
+    /// A file is there and is not read, because nobody needs it.
+    pub fn present(&mut self, name: &str) {
+        self.names.push(name.to_owned());
+    }
+
+    /// The same of all files that the manifest lists.
+    pub fn all_present(&mut self) {
+        let names = self.manifest.iter().flat_map(|it| &it.entries).map(|it| it.name.clone());
+        self.names.extend(names);
+    }
+
+    /// How many files were as the manifest says.
+    pub fn compared(&self) -> usize {
+        self.compared
     }
 
     /// At the end: every file of the manifest must have gone by. Whether there was a manifest.
@@ -182,22 +211,23 @@ impl Checker {
     }
 }
 
-fn compare(manifest: &Manifest, found: &Entry) -> Result<()> {
-    match manifest.of(&found.name) {
-        Some(entry) if entry.algorithm == found.algorithm && entry.digest != found.digest => {
-            let said = format!(
-                "`{}` is not what the manifest says: {} {} instead of {}",
-                quoted(&found.name),
-                found.algorithm.word(),
-                found.digest,
-                entry.digest
-            );
-            Err(Error::new(Kind::Usage, said)
-                .fault("ManifestMismatch")
-                .hint("It was damaged or changed on its way; fetch it again. verify=false skips the check"))
-        }
-        _ => Ok(()),
+/// Whether the manifest has a digest of this kind for the file.
+fn compare(manifest: &Manifest, found: &Entry) -> Result<bool> {
+    let entry = manifest.of(&found.name).filter(|it| it.algorithm == found.algorithm);
+    let Some(entry) = entry else { return Ok(false) };
+    if entry.digest == found.digest {
+        return Ok(true);
     }
+    let said = format!(
+        "`{}` is not what the manifest says: {} {} instead of {}",
+        quoted(&found.name),
+        found.algorithm.word(),
+        found.digest,
+        entry.digest
+    );
+    Err(Error::new(Kind::Usage, said)
+        .fault("ManifestMismatch")
+        .hint("It was damaged or changed on its way; fetch it again. verify=false skips the check"))
 }
 
 #[cfg(test)]

@@ -40,6 +40,31 @@ impl<R: Read> Tar<R> {
         self.at
     }
 
+    /// What it is read from, for who puts it elsewhere and says so with [`skipped`](Tar::skipped) or
+    /// [`place`](Tar::place).
+    pub fn input(&mut self) -> &mut R {
+        &mut self.input
+    }
+
+    /// Bytes up to the next header: of the present file what was not read, and its padding.
+    pub fn left(&self) -> u64 {
+        self.left + self.padding
+    }
+
+    /// The input was put so many of the [`left`](Tar::left) bytes further.
+    pub fn skipped(&mut self, bytes: u64) {
+        let data = bytes.min(self.left);
+        self.left -= data;
+        self.padding -= (bytes - data).min(self.padding);
+        self.at += bytes;
+    }
+
+    /// The input was put to where a file's data begins.
+    pub fn place(&mut self, at: u64, member: Member) {
+        (self.at, self.left, self.padding) = (at, member.size, padding(member.size));
+        self.member = Some(member);
+    }
+
     /// The next file, or `None` at the end.
     pub fn advance(&mut self) -> Result<Option<Member>> {
         self.skip(self.left)?;

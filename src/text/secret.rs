@@ -49,6 +49,22 @@ pub fn names_secret(name: &str) -> bool {
     PARTS.iter().any(|part| name.contains(part))
 }
 
+/// A web URL without user, password, query and fragment, where secrets stand; any other text as it is.
+pub fn without_secrets(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://").unwrap_or_default();
+    if !scheme.eq_ignore_ascii_case("http") && !scheme.eq_ignore_ascii_case("https") {
+        return text.to_owned();
+    }
+    let (place, asked) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
+    let (host, path) = place.split_at(place.find('/').unwrap_or(place.len()));
+    let (login, host) = match host.rsplit_once('@') {
+        Some((_, host)) => ("***@", host),
+        None => ("", host),
+    };
+    let asked = if asked.is_empty() { "" } else { "?***" };
+    format!("{scheme}://{login}{host}{path}{asked}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,6 +73,19 @@ mod tests {
     fn names_tell() {
         assert!(["Password", "adminPassword", "chapSecret", "token"].into_iter().all(names_secret));
         assert!(!["name", "key", "userName"].into_iter().any(names_secret));
+    }
+
+    #[test]
+    fn urls_are_shown_without_what_is_secret() {
+        for (url, shown) in [
+            ("https://u:p@x:8443/a@b.ova?sig=1#c", "https://***@x:8443/a@b.ova?***"),
+            ("HTTP://x/a#c", "HTTP://x/a?***"),
+            ("http://u:p@x", "http://***@x"),
+            ("https://x/a.ova", "https://x/a.ova"),
+            ("a/b?c", "a/b?c"),
+        ] {
+            assert_eq!(without_secrets(url), shown);
+        }
     }
 
     #[test]

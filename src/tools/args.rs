@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::text::json;
 use crate::text::json::{Number, Object, Value};
 use crate::text::nearest::nearest;
-use crate::text::secret::names_secret;
+use crate::text::secret::{names_secret, without_secrets};
 
 /// What an argument holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -235,11 +235,13 @@ impl Args {
     }
 }
 
-/// The same value without the secrets that members of that name hold, at any depth.
+/// The same value without the secrets that members of that name hold, at any depth, and without
+/// those of URLs.
 pub fn masked(value: &Value) -> Value {
     let Value::Object(members) = value else {
         return match value {
             Value::Array(items) => Value::Array(items.iter().map(masked).collect()),
+            Value::String(text) => json::text(without_secrets(text)),
             other => other.clone(),
         };
     };
@@ -304,6 +306,7 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
             Value::String(text) => match json::parse(text) {
                 Ok(parsed @ Value::Object(_)) => Ok(parsed),
                 Ok(other) => wrong("a JSON object".into(), &other),
+                Err(_) if is_pairs(text) => Ok(Value::Object(pairs(text))),
                 Err(error) => wrong(format!("a JSON object ({error})"), &value),
             },
             _ => wrong("a JSON object".into(), &value),
@@ -319,6 +322,28 @@ fn convert(arg: &Arg, value: Value) -> Result<Value> {
         },
         (Kind::Texts, value) => wrong("a list of texts".into(), &value),
     }
+}
+
+/// Whether a text is `name=value,name=value`, as it is easily typed.
+fn is_pairs(text: &str) -> bool {
+    !text.trim_start().starts_with('{') && text.contains('=')
+}
+
+/// Its members; a part without `=` belongs to the value before it, which had a comma.
+fn pairs(text: &str) -> Object {
+    let mut members: Vec<(&str, String)> = Vec::new();
+    for part in text.split(',') {
+        match (part.split_once('='), members.last_mut()) {
+            (Some((name, value)), _) => members.push((name.trim(), value.to_owned())),
+            (None, Some((_, value))) => *value = format!("{value},{part}"),
+            (None, None) => {}
+        }
+    }
+    let mut object = Object::new();
+    for (name, value) in members {
+        object.insert(name.to_owned(), json::text(value));
+    }
+    object
 }
 
 fn is_text(value: &Value) -> bool {
@@ -384,7 +409,23 @@ mod tests {
     }
 
     #[test]
+    fn an_object_is_json_or_typed_as_pairs() {
+        const MAP: Arg = Arg::object("map", "");
+        static MAPPED: &[Arg] = &[MAP];
+        let read = |text: &str| {
+            let given = json::object([("map", json::text(text))]);
+            Args::check(MAPPED, given).map(|it| json::write_object(it.opt_object(MAP).unwrap()))
+        };
+        assert_eq!(read("VM Network=LAN, b=c=d").unwrap(), r#"{"VM Network":"LAN","b":"c=d"}"#);
+        assert_eq!(read("dns=1.1.1.1,9.9.9.9,x=").unwrap(), r#"{"dns":"1.1.1.1,9.9.9.9","x":""}"#);
+        assert_eq!(read(r#" {"a":"b=c"}"#).unwrap(), r#"{"a":"b=c"}"#);
+        assert!(read("lost").is_err() && read(r#"["a=b"]"#).is_err());
+    }
+
+    #[test]
     fn secrets_within_objects_are_not_for_the_audit() {
+        let url = masked(&json::text("https://u:p@x/a.ova?sig=1"));
+        assert_eq!(json::write(&url), r#""https://***@x/a.ova?***""#);
         let value = json::parse(
             r#"{"spec":{"password":"a","auth":[{"chapSecret":"b","user":"c"}],
             "extraConfig":[{"key":"guestinfo.userdata","value":"d"},{"key":"n","value":"e"}]}}"#,

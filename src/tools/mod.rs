@@ -27,6 +27,7 @@ pub mod ova;
 pub mod ova_collect;
 pub mod ova_deploy;
 pub mod ova_export;
+pub mod ova_source;
 pub mod plan;
 pub mod power;
 pub mod prompts;

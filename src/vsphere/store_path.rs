@@ -89,6 +89,13 @@ pub fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// The path of another file in the folder of this one; the datastore is named as there.
+pub fn beside(path: &str, name: &str) -> Result<String> {
+    let own = StorePath::read(path)?;
+    let path = join(split(&own.path).0, name);
+    Ok(own.store.map_or(path.clone(), |store| full(&store, &path)))
+}
+
 /// True for the folder itself and for what is below it.
 pub fn within(path: &str, folder: &str) -> bool {
     path.strip_prefix(folder).is_some_and(|it| it.is_empty() || it.starts_with('/'))
@@ -112,6 +119,15 @@ pub fn is_disk(path: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lies_beside_a_file() {
+        let beside = |path| beside(path, "d.vmdk").unwrap();
+        assert_eq!(beside("[my store] a.ovf"), "[my store] d.vmdk");
+        assert_eq!(beside("[s] a b/c/a.ovf"), "[s] a b/c/d.vmdk");
+        assert_eq!(beside("a.ovf"), "d.vmdk");
+        assert_eq!(beside("/x/a.ovf"), "x/d.vmdk");
+    }
 
     #[test]
     fn every_way_of_writing_it_is_one_path() {

@@ -17,7 +17,9 @@ use crate::vim::value::{Object, Ref};
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::store_path::{StorePath, bare, full};
 use crate::vsphere::tree::{Tree, unescaped};
-use crate::vsphere::{Vsphere, browse, props, store_change, store_files, store_move, tree};
+use crate::vsphere::{
+    Vsphere, browse, props, store_change, store_files, store_move, store_path, tree,
+};
 
 const KINDS: &[&str] = &["Datastore", "Folder", "Datacenter"];
 
@@ -223,6 +225,10 @@ impl Stores for Vsphere {
 
     fn is_path(&self, text: &str) -> bool {
         store_files::is_path(text)
+    }
+
+    fn beside(&self, path: &str, name: &str) -> Result<String> {
+        store_path::beside(path, name)
     }
 
     fn read<'a>(&'a self, call: &Call, store: Option<&str>, path: &str) -> Result<Stored<'a>> {

@@ -1,4 +1,5 @@
-//! The body of an answer on its way to the reader: failures in words, compression undone.
+//! The body of an answer on its way to the reader: failures in words, compression undone. What
+//! files have been packed with is undone here too ([`Gunzip`]).
 //!
 //! It knows nothing of sockets and keeps no more than one buffer, so that a small answer which
 //! swells to gigabytes stops at the reader's own limit. Surprising: the end of the compressed data is
@@ -46,14 +47,13 @@ impl Read for Raw {
     }
 }
 
-/// The bytes with gzip undone; one member may follow another.
-pub(crate) struct Inflated<R> {
+/// What gzip has packed, unpacked; one member may follow another.
+pub struct Gunzip<R> {
     data: DeflateDecoder<BufReader<R>>,
     stage: Stage,
     /// Of the member at hand: the CRC and the length, which wraps.
     sum: u32,
     length: u32,
-    peer: Arc<Peer>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,14 +64,27 @@ enum Stage {
     Done,
 }
 
-impl<R: Read> Inflated<R> {
-    pub(crate) fn new(raw: R, peer: Arc<Peer>) -> Inflated<R> {
-        let data = DeflateDecoder::new(BufReader::with_capacity(BUFFER, raw));
-        Inflated { data, stage: Stage::Between, sum: 0, length: 0, peer }
+impl<R: Read> Gunzip<R> {
+    /// Unpacks from where `packed` stands to its end.
+    pub fn new(packed: R) -> Gunzip<R> {
+        let data = DeflateDecoder::new(BufReader::with_capacity(BUFFER, packed));
+        Gunzip { data, stage: Stage::Between, sum: 0, length: 0 }
     }
 
-    fn next(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        loop {
+    /// The packed bytes' reader.
+    pub fn get_ref(&self) -> &R {
+        self.data.get_ref().get_ref()
+    }
+
+    /// The packed bytes' reader; those that it gave and that were not unpacked yet are lost.
+    pub fn into_inner(self) -> R {
+        self.data.into_inner().into_inner()
+    }
+}
+
+impl<R: Read> Read for Gunzip<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while !buffer.is_empty() {
             match self.stage {
                 Stage::Between if self.data.get_mut().fill_buf()?.is_empty() => {
                     self.stage = Stage::Done;
@@ -98,9 +111,22 @@ impl<R: Read> Inflated<R> {
                     }
                     self.stage = Stage::Between;
                 }
-                Stage::Done => return Ok(0),
+                Stage::Done => break,
             }
         }
+        Ok(0)
+    }
+}
+
+/// The bytes of an answer with gzip undone.
+pub(crate) struct Inflated<R> {
+    data: Gunzip<R>,
+    peer: Arc<Peer>,
+}
+
+impl<R: Read> Inflated<R> {
+    pub(crate) fn new(raw: R, peer: Arc<Peer>) -> Inflated<R> {
+        Inflated { data: Gunzip::new(raw), peer }
     }
 }
 
@@ -153,10 +179,7 @@ fn header(raw: &mut dyn Read) -> io::Result<()> {
 
 impl<R: Read> Read for Inflated<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        self.next(buffer).map_err(|error| {
+        self.data.read(buffer).map_err(|error| {
             let known = is_carried(&error) || error.kind() == io::ErrorKind::Interrupted;
             if known { error } else { into_io(self.peer.not_inflated(&error)) }
         })

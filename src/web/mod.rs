@@ -10,6 +10,7 @@ pub mod client;
 pub mod codec;
 pub mod exchange;
 pub mod failure;
+pub mod inflate;
 pub(crate) mod line;
 pub mod no_proxy;
 pub mod provider;
@@ -17,5 +18,4 @@ pub mod tls;
 mod upload;
 
 mod connect;
-mod inflate;
 mod verify;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jumpvisor::audit::{Audit, Sink};
 use jumpvisor::error::{Error, Kind, Result};
 use jumpvisor::hv::Host;
+use jumpvisor::hv::appliances::Appliances;
 use jumpvisor::hv::call::Call;
 use jumpvisor::hv::fleet::{Fleet, Server};
 use jumpvisor::hv::lifecycle::Lifecycle;
@@ -49,12 +50,17 @@ impl Stage {
     }
 }
 
-struct Fake(Arc<Stage>);
+struct Fake(Arc<Stage>, Option<Box<dyn Appliances>>);
 
 /// A gate to one pretend server called `lab`.
 pub fn gate(offer: Offer) -> (Arc<Gate>, Arc<Stage>) {
+    gate_with(offer, None)
+}
+
+/// The same with appliances.
+pub fn gate_with(offer: Offer, appliances: Option<Box<dyn Appliances>>) -> (Arc<Gate>, Arc<Stage>) {
     let stage = Arc::new(Stage::default());
-    let host = Box::new(Fake(stage.clone()));
+    let host = Box::new(Fake(stage.clone(), appliances));
     let gate = Gate {
         files: jumpvisor::files::Files::anywhere(),
         fleet: Fleet::new(vec![Server { name: "lab".to_owned(), host }]),
@@ -223,8 +229,8 @@ impl Host for Fake {
         None
     }
 
-    fn appliances(&self) -> Option<&dyn jumpvisor::hv::appliances::Appliances> {
-        None
+    fn appliances(&self) -> Option<&dyn Appliances> {
+        self.1.as_deref()
     }
 
     fn stores(&self) -> Option<&dyn jumpvisor::hv::stores::Stores> {
