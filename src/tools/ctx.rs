@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
+use crate::files::fetch::Look;
 use crate::files::source::Source;
 use crate::files::stop::Stop;
+use crate::files::url::Url;
 use crate::hv::Host;
 use crate::hv::appliances::Appliances;
-use crate::hv::call::Call;
+use crate::hv::call::{Call, Hooked};
 use crate::hv::console::Console;
 use crate::hv::disks::Disks;
 use crate::hv::fleet::{Fleet, Server};
@@ -118,10 +120,22 @@ impl<'a> Ctx<'a> {
     /// call ends opening and reading it, even where a server hangs.
     pub fn source(&self, text: &str) -> Result<Source<'static>> {
         self.call.check()?;
+        let (stop, hooked) = self.stop();
+        Ok(self.files.source_until(text, &stop)?.keeping(hooked))
+    }
+
+    /// Looks at a URL that the hypervisor is to fetch by itself.
+    pub fn look(&self, url: &Url) -> Result<Look> {
+        self.call.check()?;
+        let (stop, _hooked) = self.stop();
+        self.files.look(url, &stop)
+    }
+
+    /// Stopped when the call is cancelled, as long as its guard lives.
+    fn stop(&self) -> (Stop, Hooked) {
         let stop = Stop::default();
         let hook = stop.clone();
-        let hooked = self.call.cancel().on_cancel(move || hook.stop());
-        Ok(self.files.source_until(text, &stop)?.keeping(hooked))
+        (stop, self.call.cancel().on_cancel(move || hook.stop()))
     }
 
     fn family<T: ?Sized>(

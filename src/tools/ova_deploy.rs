@@ -9,6 +9,7 @@ use std::io::Read;
 
 use crate::change;
 use crate::error::{Error, Kind, Result, quoted};
+use crate::files::url::Url;
 use crate::hv::appliances::{Import, Piece, Provisioning, Pull, Setting, Supply};
 use crate::hv::disks::Image;
 use crate::hv::meter::amount;
@@ -163,7 +164,7 @@ fn planned<'a>(ctx: &Ctx<'a>, args: &Args, text: &str, form: Form) -> Result<Pla
     }
     steps.extend(given(&it, &settings));
     let pull = match pulled {
-        true => Some(pull(&package, text)?),
+        true => Some(pull(ctx, &package, text)?),
         false => None,
     };
     let descriptor = std::mem::take(&mut package.text);
@@ -331,16 +332,13 @@ fn licences(it: &Descriptor, unaccepted: usize) -> Vec<String> {
 }
 
 /// Where the hypervisor finds the files.
-fn pull(package: &Package<'_>, url: &str) -> Result<Pull> {
+fn pull(ctx: &Ctx<'_>, package: &Package<'_>, url: &str) -> Result<Pull> {
     let archive = package.parts.has_order();
     if package.is_packed() {
         return Err(Error::new(Kind::Unsupported, "a host that fetches by itself unpacks nothing")
             .hint("Leave mode=pull out, and jumpvisor unpacks it on the way"));
     }
-    let url = match archive {
-        true => url.to_owned(),
-        false => ova_source::folder_of(url),
-    };
-    // Replaced by what files.look says of it: where it led, and its thumbprint.
-    Ok(Pull { url, archive, thumbprint: None })
+    let seen = ctx.look(&Url::parse(url)?)?;
+    let url = if archive { seen.url } else { seen.url.join("./")? };
+    Ok(Pull { url: url.whole().reveal().to_owned(), archive, thumbprint: seen.thumbprint })
 }

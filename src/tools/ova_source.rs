@@ -9,12 +9,13 @@ use std::io::Read;
 
 use crate::error::{Error, Kind, Result, quoted};
 use crate::files::source::Source;
+use crate::files::url;
+use crate::files::url::Url;
 use crate::hv::call::Call;
 use crate::ova::input::{Begun, Input, Look, Seeks};
 use crate::ova::package::{Depth, Package};
 use crate::ova::parts::Opener;
 use crate::text::percent;
-use crate::text::secret::without_secrets;
 use crate::tools::ctx::Ctx;
 
 /// What is expected of a source.
@@ -73,8 +74,7 @@ pub fn input<'a>(source: Source<'a>, local: bool, call: &Call) -> Box<dyn Input 
 
 /// Whether a text is a URL.
 pub fn is_url(text: &str) -> bool {
-    let scheme = text.split_once("://").map_or("", |(scheme, _)| scheme);
-    !scheme.is_empty() && scheme.bytes().all(|it| it.is_ascii_alphanumeric())
+    url::scheme(text).is_some()
 }
 
 /// Whether a text is standard input.
@@ -94,17 +94,7 @@ fn open<'a>(
         let source = Source::fetched(stored.shown, Some(stored.size), None, stored.open);
         return Ok(input(source, false, call));
     }
-    let source = match is_url(text) || is_pipe(text) {
-        false => ctx.files.open(text)?,
-        // Replaced by ctx.source(text), files included, which ends what hangs when the call is
-        // cancelled.
-        true => {
-            let said = format!("`{}` is not read yet", quoted(&without_secrets(text)));
-            return Err(Error::new(Kind::Unsupported, said));
-        }
-    };
-    let local = !is_url(text);
-    Ok(input(source, local, call))
+    Ok(input(ctx.source(text)?, !is_url(text), call))
 }
 
 /// Whether a path lies on a datastore.
@@ -183,12 +173,6 @@ fn bare(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
-/// The folder of what a URL names, with `/` at its end.
-pub fn folder_of(url: &str) -> String {
-    let folder = bare(url).rsplit_once('/').map_or(url, |(folder, _)| folder);
-    format!("{folder}/")
-}
-
 /// Opens files beside a descriptor.
 fn beside<'a>(ctx: &Ctx<'a>, call: Call, store: Option<&str>, text: &str) -> Opener<'a> {
     let ctx = ctx.with(call.clone());
@@ -219,12 +203,8 @@ fn places(ctx: &Ctx<'_>, store: Option<&str>, text: &str, href: &str) -> Result<
         return Ok(Vec::new());
     }
     if is_url(href) {
-        if text.starts_with("https:") && !href.starts_with("https:") {
-            let said =
-                format!("the descriptor leads from https to `{}`", quoted(&without_secrets(href)));
-            return Err(Error::usage(said).hint("Who is in between could change what comes"));
-        }
-        return Ok(vec![href.to_owned()]);
+        let to = if is_url(text) { Url::parse(text)?.join(href)? } else { Url::parse(href)? };
+        return Ok(vec![to.whole().reveal().to_owned()]);
     }
     let plain = percent::decode(href).unwrap_or_else(|_| href.to_owned());
     for name in [href, &plain] {
@@ -237,7 +217,8 @@ fn places(ctx: &Ctx<'_>, store: Option<&str>, text: &str, href: &str) -> Result<
         }
     }
     if is_url(text) {
-        return Ok(vec![folder_of(text) + &escaped(&plain)]);
+        let to = Url::parse(text)?.join(&percent::encode(&plain, "/"))?;
+        return Ok(vec![to.whole().reveal().to_owned()]);
     }
     let join = |name: &str| match on_store(ctx, store, text) {
         true => ctx.stores()?.beside(text, name),
@@ -253,18 +234,6 @@ fn places(ctx: &Ctx<'_>, store: Option<&str>, text: &str, href: &str) -> Result<
     Ok(places)
 }
 
-/// A name as a URL holds it.
-fn escaped(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            true => out.push(char::from(byte)),
-            false => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,6 +244,5 @@ mod tests {
         assert!(!is_url("://x") && !is_url("C:\\a") && !is_url("a/b c://d"));
         assert_eq!(name_of("https://x/a/b.ovf?sig=1/2#c"), "b.ovf");
         assert_eq!(name_of("/srv/b.ovf"), "b.ovf");
-        assert_eq!(escaped("sub/a disk#1%+ö.vmdk"), "sub/a%20disk%231%25%2B%C3%B6.vmdk");
     }
 }
