@@ -7,9 +7,9 @@
 /// Moves that may be under way at once; a vCenter moves some 8 a host.
 const MOST: usize = 256;
 
+// unverified: when in the copying a real host opens the new connection.
 /// How long a new host may take to show itself once the move was allowed, in milliseconds. The
 /// machine's memory is copied in between, so this is long.
-// unverified: a real host opens the new connection near the end of the copying.
 pub const PATIENCE: i64 = 3_600_000;
 
 struct Move {

@@ -16,7 +16,6 @@ pub(crate) const SE: u8 = 240;
 const AYT: u8 = 246;
 const IP: u8 = 244;
 const BRK: u8 = 243;
-const NOP: u8 = 241;
 
 pub(crate) const BINARY: u8 = 0;
 pub(crate) const ECHO: u8 = 1;
@@ -36,8 +35,9 @@ pub const GROWTH: usize = 5;
 /// What shows a person that we are there.
 const YES: &[u8] = b"\r\n[yes]\r\n";
 
-/// What may be sent at any time to see whether the other end still takes bytes.
-pub const KEEPALIVE: [u8; 2] = [IAC, NOP];
+/// What may be sent at any time to see whether the other end still takes bytes: it takes back what
+/// was never offered. Not NOP, with which QEMU's port swallows the byte behind it.
+pub const KEEPALIVE: [u8; 3] = [IAC, WONT, TIMING_MARK];
 
 /// A break on the line.
 pub const BREAK: [u8; 2] = [IAC, BRK];

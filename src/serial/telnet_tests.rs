@@ -2,6 +2,8 @@
 
 use super::*;
 
+const NOP: u8 = 241;
+
 const ROLES: [Role; 3] = [Role::Client, Role::Concentrator, Role::Person];
 
 fn begun(role: Role) -> Telnet {
