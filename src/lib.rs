@@ -13,6 +13,7 @@
 //!  sim                                 simulated servers: the other end of the wire
 //!  vim                                 the vSphere API's schema, and values
 //!  web                                 HTTP exchange, TLS trust
+//!  serial                              telnet, transcripts, text of consoles: pure
 //!  audit  metrics  text  error         pure helpers
 //! ```
 //!
@@ -63,6 +64,7 @@ pub mod logging;
 pub mod mcp;
 pub mod metrics;
 pub mod ova;
+pub mod serial;
 #[cfg(feature = "demo")]
 pub mod sim;
 pub mod text;

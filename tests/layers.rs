@@ -23,6 +23,7 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("metrics", "text", ""),
     // ring: digests of certificates for pins.
     ("web", "error text", "flate2 ring rustls rustls_native_certs ureq webpki"),
+    ("serial", "error text", ""),
     // ring: digests of the files. roxmltree: the descriptor's tree.
     ("ova", "error text web", "ring roxmltree"),
     // flate2: the schema is carried deflated.

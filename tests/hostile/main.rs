@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod appliances;
+mod consoles;
 mod targets;
 mod urls;
 
@@ -223,6 +224,31 @@ fn appliances_of_hostile_vendors() {
     feed(&archives(), 4000, appliances::archive);
     feed(&archives(), 2000, appliances::descriptor);
     feed(&archives(), 2000, appliances::manifest);
+}
+
+/// Sessions with much in them; the first asks to be served, says who it is and moves.
+fn consoles() -> Vec<(String, Vec<u8>)> {
+    let machine = [
+        &b"\xff\xfb\x25\xff\xfd\x00\xff\xfb\x00\xff\xfb\xe8\xff\xfa\xe8\x00\x00\x01\xff\xf0"[..],
+        b"\xff\xfa\xe8\x46SvSPC.py\xff\xf0\xff\xfa\xe8\x5001 23 45 67 89 ab cd ef-fe dc ba 98 00 \xff\xf0",
+        b"\xff\xfa\xe8\x52w\xff\xffeb\xff\xf0\xff\xfa\xe8\x02\x57\xff\xf0\xff\xfa\xe8\xc8?\xff\xf0data\xff\xff",
+        b"\xff\xfa\xe8\x28seq\xff\xf0\xff\xfa\xe8\x2cseqsecret\xff\xf0\xff\xfa\xe8\x2eseq\xff\xf0",
+    ];
+    let person =
+        b"\xff\xfd\x03\xff\xfb\x18\xff\xfb\x1f\xff\xfa\x1f\x00\x50\x00\x18\xff\xf0ls\r\x00\
+        \xff\xf4\xff\xfd\x06\xff\xf6\xff\xf3\xff\xfd\x2c\xff\xfc\x2c\r\n\xff\xfd\x00\r\n\xff";
+    let screen = b"\x1b[2J\x1b[1;1HGRUB\x1b[3;5H\x1b[7m a \x1b[0m\x1b[K 10%\r 99%\x1b[2K\rok\r\nx\x08 \x08\
+        \x1b]0;t\x07\x1b(B\x1b[3@\x1b[2P\x1b[4G\xc3\xbc\xe2\x82\xac\xf0\x9f\x98\x80\xff\0\x07\r\nlogin: ";
+    let all =
+        [("machine", machine.concat()), ("person", person.to_vec()), ("screen", screen.to_vec())];
+    all.into_iter().map(|(name, it)| (name.to_owned(), it)).collect()
+}
+
+#[test]
+fn consoles_and_their_peers() {
+    feed(&consoles(), 3000, consoles::telnet);
+    feed(&consoles(), 3000, consoles::proxy);
+    feed(&consoles(), 3000, consoles::console);
 }
 
 #[test]
