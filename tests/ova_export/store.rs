@@ -72,6 +72,10 @@ impl Stores for Pretended {
         false
     }
 
+    fn beside(&self, _: &str, _: &str) -> Result<String> {
+        Err(Error::bug("not pretended"))
+    }
+
     fn read<'a>(&'a self, _: &Call, _: Option<&str>, _: &str) -> Result<Stored<'a>> {
         Err(Error::bug("not pretended"))
     }
@@ -83,6 +87,8 @@ impl Stores for Pretended {
         }
         let store = store.unwrap().to_owned();
         Ok(Slot {
+            free_bytes: None,
+            warning: None,
             shown: format!("[{store}] {path}"),
             store,
             path: path.to_owned(),
@@ -91,7 +97,13 @@ impl Stores for Pretended {
         })
     }
 
-    fn write(&self, call: &Call, to: &Slot, size: Option<u64>, body: &mut dyn Read) -> Result<()> {
+    fn write(
+        &self,
+        call: &Call,
+        to: &Slot,
+        size: Option<u64>,
+        body: &mut dyn Read,
+    ) -> Result<Option<String>> {
         assert_eq!(call.rights(), Rights::Change);
         let mut bytes = Vec::new();
         body.read_to_end(&mut bytes).unwrap();
@@ -102,7 +114,7 @@ impl Stores for Pretended {
             return Err(Error::new(Kind::Network, "it broke off"));
         }
         all.insert(to.path.clone(), bytes);
-        Ok(())
+        Ok(None)
     }
 }
 
