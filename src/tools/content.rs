@@ -7,7 +7,7 @@
 use std::io::Write;
 
 use crate::error::{Error, Kind, Result, quoted};
-use crate::files::Target;
+use crate::files::target::Target;
 use crate::text::base64;
 use crate::text::hex::hex;
 use crate::tools::args::{Arg, Default};

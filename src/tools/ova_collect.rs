@@ -12,8 +12,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ring::digest;
 
 use crate::error::{Error, Kind, Result, quoted};
+use crate::files::Files;
 use crate::files::source::pump;
-use crate::files::{Files, Folder, Target};
+use crate::files::target::{Folder, Target};
 use crate::hv::appliances::Collect;
 use crate::hv::call::{Call, Rights};
 use crate::hv::meter::Meter;
