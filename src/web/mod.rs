@@ -13,6 +13,7 @@ pub mod failure;
 mod line;
 pub mod no_proxy;
 pub mod provider;
+pub mod serve;
 pub mod tls;
 mod upload;
 
