@@ -38,7 +38,8 @@ impl Stage {
     }
 }
 
-struct Tiny(Arc<Stage>);
+#[derive(Default)]
+pub struct Tiny(Arc<Stage>);
 
 impl Handler for Tiny {
     fn admit(&self, head: &Request) -> Result<u64, Answer> {

@@ -74,6 +74,7 @@ impl Connection {
             match end {
                 Ok(End::Open) if self.goes_on() => {}
                 Ok(End::Open | End::Gently) => {
+                    self.busy.set(false);
                     let limits = &self.core.limits;
                     let (patience, most) = (limits.linger, limits.discard);
                     return self.wire.linger(&self.core.scratch, patience, most).await;
@@ -91,7 +92,8 @@ impl Connection {
 
     /// One more request may be answered, be it one that came before the client ended its side.
     fn goes_on(&self) -> bool {
-        !self.core.stopping.get() && !(self.ended && self.bytes.is_empty())
+        let over = self.ended && self.bytes.is_empty();
+        !over && !self.core.stopping.get()
     }
 
     /// The next head; `None` if the client left, or said nothing for too long.
@@ -102,6 +104,11 @@ impl Connection {
         let mut until = Instant::now() + patience;
         let mut begun = false;
         loop {
+            if !begun && !self.bytes.is_empty() {
+                begun = true;
+                self.busy.set(true);
+                until = Instant::now() + limits.head;
+            }
             match parser.feed(&self.bytes, &limits.codec) {
                 Ok(None) => {}
                 Ok(Some(head)) => {
@@ -109,11 +116,6 @@ impl Connection {
                     return Ok(Ok(Some(head)));
                 }
                 Err(refused) => return Ok(Err(refused)),
-            }
-            if !begun && !self.bytes.is_empty() {
-                begun = true;
-                self.busy.set(true);
-                until = Instant::now() + limits.head;
             }
             match self.wire.read(&mut self.bytes, &self.core.scratch, until).await {
                 Ok(0) => return Ok(Ok(None)),

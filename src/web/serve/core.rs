@@ -9,12 +9,14 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::os::unix::net::UnixStream;
+use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::net::sockopt;
+use smol::future::FutureExt as _;
 use smol::{Async, LocalExecutor, Task, Timer};
 
 use crate::web::serve::connection::Connection;
@@ -34,6 +36,9 @@ const REFUSED_AT_ONCE: usize = 16;
 
 /// How long accepting rests when the system has no more sockets.
 const REST: Duration = Duration::from_millis(50);
+
+/// How long the end waits for clients to read what they have been sent.
+const LAST_WORDS: Duration = Duration::from_millis(250);
 
 /// When the system begins to ask whether a silent client is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
@@ -148,8 +153,14 @@ impl Core {
         self.count.store(self.open.borrow().len(), Ordering::Relaxed);
         let task = executor.spawn(async move {
             let _place = place;
-            if !encrypted || Box::pin(connection.encrypt()).await {
-                connection.run().await;
+            let served = async {
+                if !encrypted || Box::pin(connection.encrypt()).await {
+                    connection.run().await;
+                }
+            };
+            // A defect ends one connection.
+            if AssertUnwindSafe(served).catch_unwind().await.is_err() {
+                log::error!("a defect ended a connection");
             }
         });
         if let Some(entry) = self.open.borrow_mut().get_mut(&id) {
@@ -169,15 +180,19 @@ impl Core {
     pub async fn drain(&self, until: Instant) -> usize {
         self.stopping.set(true);
         self.handler.stopping();
-        let all = self.open.borrow().len();
         self.drop_tasks(|entry| !entry.busy.get());
-        log::debug!("{all} connections end, of which {} are busy", self.open.borrow().len());
         // There is no event for it, since the end comes once in a program's life.
         const LOOK: Duration = Duration::from_millis(10);
-        while !self.open.borrow().is_empty() && Instant::now() < until {
+        let busy = || self.open.borrow().values().filter(|it| it.busy.get()).count();
+        while busy() > 0 && Instant::now() < until {
             Timer::after(LOOK).await;
         }
-        let cut = self.open.borrow().values().filter(|it| it.busy.get()).count();
+        let cut = busy();
+        // Clients that have their last answer are given a moment to take it.
+        let until = until.min(Instant::now() + LAST_WORDS);
+        while self.open.borrow().len() > cut && Instant::now() < until {
+            Timer::after(LOOK).await;
+        }
         self.drop_tasks(|_| true);
         cut
     }

@@ -1,9 +1,8 @@
 //! What a client may cost: every bound of the edge, in one place.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::web::codec;
-use crate::web::serve::wire::Pace;
 
 /// Every bound on connections, requests and answers.
 #[derive(Clone, Copy, Debug)]
@@ -32,7 +31,7 @@ pub struct Limits {
     pub linger: Duration,
 }
 
-/// Heads of 32 KiB with 100 headers; 1,200 connections and 64 MiB of bodies; 10 s for a head, a
+/// Heads of 32 KiB with 100 headers; 1,200 connections and 32 MiB of bodies; 10 s for a head, a
 /// minute idle, 1 KiB a second after 20 s either way, 64 KiB ahead, 256 KiB and 2 s to end gently.
 impl Default for Limits {
     fn default() -> Limits {
@@ -41,7 +40,7 @@ impl Default for Limits {
             codec: codec::Limits::default(),
             connections: 1200,
             per_address: None,
-            bodies: 64 << 20,
+            bodies: 32 << 20,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             receive: pace,
@@ -50,5 +49,41 @@ impl Default for Limits {
             discard: 256 << 10,
             linger: Duration::from_secs(2),
         }
+    }
+}
+
+/// How slow the other side may be in taking or sending many bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Before anything is counted, and without a single byte.
+    pub grace: Duration,
+    /// Bytes a second after that, on average.
+    pub floor: u64,
+}
+
+impl Pace {
+    /// When so many bytes must have been passed that `more` than that are late.
+    pub(crate) fn until(self, since: Instant, last: Instant, bytes: u64) -> Instant {
+        let earned = Duration::from_millis(bytes.saturating_mul(1000) / self.floor.max(1));
+        let on_average = since.checked_add(self.grace).and_then(|it| it.checked_add(earned));
+        on_average.unwrap_or(last).min(last + self.grace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pace_counts_the_average_and_the_silence() {
+        let pace = Pace { grace: Duration::from_secs(10), floor: 1000 };
+        let start = Instant::now();
+        let after =
+            |last: u64, bytes| pace.until(start, start + Duration::from_secs(last), bytes) - start;
+        assert_eq!(after(0, 0), Duration::from_secs(10));
+        // Little came, though it still comes.
+        assert_eq!(after(9, 9), Duration::from_millis(10_009));
+        // Much came, and then nothing more.
+        assert_eq!(after(1, 1 << 30), Duration::from_secs(11));
     }
 }

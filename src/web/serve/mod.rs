@@ -37,8 +37,6 @@ pub mod listen;
 pub mod notify;
 mod wire;
 
-pub use wire::Pace;
-
 /// Files that the rest of the program may have open beside connections.
 const OTHER_FILES: u64 = 256;
 

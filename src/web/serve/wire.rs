@@ -18,29 +18,13 @@ use std::time::{Duration, Instant};
 use rustls::{ServerConfig, ServerConnection};
 use smol::{Async, Timer};
 
+use crate::web::serve::limits::Pace;
+
 /// Bytes that are read at once.
 pub(crate) const SCRATCH: usize = 16 << 10;
 
 /// Bytes that TLS is given at once; they count as sent only together.
 const RECORD: usize = 16 << 10;
-
-/// How slow the other side may be in taking or sending many bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct Pace {
-    /// Before anything is counted, and without a single byte.
-    pub grace: Duration,
-    /// Bytes a second after that, on average.
-    pub floor: u64,
-}
-
-impl Pace {
-    /// When so many bytes must have been passed that `more` than that are late.
-    fn until(self, since: Instant, last: Instant, bytes: u64) -> Instant {
-        let earned = Duration::from_millis(bytes.saturating_mul(1000) / self.floor.max(1));
-        let on_average = since.checked_add(self.grace).and_then(|it| it.checked_add(earned));
-        on_average.unwrap_or(last).min(last + self.grace)
-    }
-}
 
 /// Counts what has come or gone by a [`Pace`].
 pub(crate) struct Paced {
@@ -404,22 +388,4 @@ fn receive(
         return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
     }
     Poll::Ready(Ok(count))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_pace_counts_the_average_and_the_silence() {
-        let pace = Pace { grace: Duration::from_secs(10), floor: 1000 };
-        let start = Instant::now();
-        let after =
-            |last: u64, bytes| pace.until(start, start + Duration::from_secs(last), bytes) - start;
-        assert_eq!(after(0, 0), Duration::from_secs(10));
-        // Little came, though it still comes.
-        assert_eq!(after(9, 9), Duration::from_millis(10_009));
-        // Much came, and then nothing more.
-        assert_eq!(after(1, 1 << 30), Duration::from_secs(11));
-    }
 }
