@@ -75,6 +75,8 @@ fn a_unix_socket_has_its_mode_names_who_asks_and_replaces_only_a_stale_one() {
     // What a killed server leaves.
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     assert!(path.exists());
+    // A child that another test starts has it too, for the moment before it is another program.
+    until("it is stale", || std::os::unix::net::UnixStream::connect(&path).is_err());
     let mut edge = start_at(listen(&place), None, |_| ());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     if let Some(heard) = curl(&["--unix-socket", path.to_str().unwrap(), "http://a/who"], b"") {

@@ -271,6 +271,7 @@ impl Connection {
     /// The head of an answer, and whether the connection stays open after it.
     fn start(&self, answer: &mut Answer, framing: Framing, keep: bool) -> (Vec<u8>, bool) {
         let keep = keep && self.goes_on();
+        answer.headers.push(("Date", self.core.date()));
         let mut out = Vec::new();
         let sound = reply::head(&mut out, answer.status, &answer.headers, framing, keep);
         if sound.is_ok() {

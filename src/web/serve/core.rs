@@ -13,12 +13,13 @@ use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::net::sockopt;
 use smol::future::FutureExt as _;
 use smol::{Async, LocalExecutor, Task, Timer};
 
+use crate::text::time;
 use crate::web::serve::connection::Connection;
 use crate::web::serve::handler::Handler;
 use crate::web::serve::handler::Peer;
@@ -54,6 +55,8 @@ pub(crate) struct Core {
     pub count: Arc<AtomicUsize>,
     /// What all that read lend for a moment.
     pub scratch: RefCell<Vec<u8>>,
+    /// The second that it is, and how HTTP writes it.
+    date: RefCell<(u64, String)>,
     bodies: Cell<usize>,
     refused: Cell<usize>,
     next: Cell<u64>,
@@ -80,11 +83,23 @@ impl Core {
             count,
             stopping: Cell::default(),
             scratch: RefCell::new(vec![0; SCRATCH]),
+            date: RefCell::default(),
             bodies: Cell::default(),
             refused: Cell::default(),
             next: Cell::default(),
             open: RefCell::default(),
         }
+    }
+
+    /// The date for an answer, written once a second.
+    pub fn date(&self) -> String {
+        let now = SystemTime::now();
+        let second = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut date = self.date.borrow_mut();
+        if date.0 != second {
+            *date = (second, time::http(now));
+        }
+        date.1.clone()
     }
 
     /// Takes connections as long as it is polled.

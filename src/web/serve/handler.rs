@@ -78,7 +78,7 @@ pub struct Process {
 #[derive(Default)]
 pub struct Answer {
     pub status: u16,
-    /// Without those that follow from the body: its length, its coding, `Connection`.
+    /// Without those that the edge adds: length and coding of the body, `Connection`, `Date`.
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
 }
