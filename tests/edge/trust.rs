@@ -160,6 +160,17 @@ fn a_key_of_another_certificate_is_named() {
     std::fs::write(&certificate, text.replace("-----END", "AAAA\n-----END")).unwrap();
     let error = Identity::open(&certificate, &key).map(|_| ()).unwrap_err().to_string();
     assert!(error.contains("certificate file") || error.contains("is not that"), "{error}");
+    let rsa = other.join("rsa.pem");
+    let mut openssl = std::process::Command::new("openssl");
+    openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=a", "-keyout"]);
+    openssl.arg(&rsa).arg("-out").arg(&certificate).stderr(std::process::Stdio::null());
+    match openssl.status() {
+        Ok(status) if status.success() => {
+            let error = Identity::open(&certificate, &rsa).map(|_| ()).unwrap_err().to_string();
+            assert!(error.contains("RSA keys are not taken"), "{error}");
+        }
+        _ => println!("there is no openssl here"),
+    }
     for folder in [one, other] {
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -251,7 +251,7 @@ impl Connection {
 }
 
 const NOT_PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
-    Content-Length: 39\r\nConnection: close\r\n\r\nthis port speaks TLS: say https:// here\n";
+    Content-Length: 40\r\nConnection: close\r\n\r\nthis port speaks TLS: say https:// here\n";
 
 /// One place among the connections, given back however its task ends.
 struct Place {

@@ -84,7 +84,7 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
         .hint("Name the key that the certificate was requested with"),
         rustls::Error::InvalidCertificate(_) => damaged(certificate, "certificate"),
         _ => Error::usage(format!("the key in `{}` cannot be used", key.display()))
-            .hint("It must be an ECDSA key of P-256 or P-384"),
+            .hint("It must be an ECDSA key (P-256 or P-384); RSA keys are not taken here"),
     };
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
@@ -181,18 +181,26 @@ fn moment(tag: u8, text: &[u8]) -> Option<i64> {
 mod tests {
     use super::*;
 
+    fn der(tag: u8, inside: &[&[u8]]) -> Vec<u8> {
+        let inside = inside.concat();
+        let length = u16::try_from(inside.len()).unwrap().to_be_bytes();
+        [&[tag, 0x82], &length[..], &inside].concat()
+    }
+
     #[test]
     fn dates_of_a_certificate() {
-        let mut made = rcgen::CertificateParams::new(vec!["a".to_owned()]).unwrap();
-        made.not_before = rcgen::date_time_ymd(1999, 12, 31);
-        made.not_after = rcgen::date_time_ymd(2050, 1, 2);
-        let key = rcgen::KeyPair::generate().unwrap();
-        let made = made.self_signed(&key).unwrap();
-        let (from, until) = validity(made.der()).unwrap();
-        assert!(time::from_millis(from).starts_with("1999-12-31T00:00:00"));
-        assert!(time::from_millis(until).starts_with("2050-01-02T00:00:00"));
-        for end in 0..made.der().len() {
-            let _ = validity(&made.der()[..end]);
+        let dates =
+            der(0x30, &[&der(0x17, &[b"991231000000Z"]), &der(0x18, &[b"20500102030405Z"])]);
+        let (version, other) = (der(0xa0, &[&[2, 1, 2]]), der(0x30, &[b"\x05\x00"]));
+        for version in [&version[..], b""] {
+            let fields = der(0x30, &[version, &[2, 1, 9], &other, &other, &dates, &other]);
+            let made = der(0x30, &[&fields, &other]);
+            let (from, until) = validity(&made).unwrap();
+            assert!(time::from_millis(from).starts_with("1999-12-31T00:00:00"));
+            assert!(time::from_millis(until).starts_with("2050-01-02T03:04:05"));
+            for end in 0..made.len() {
+                assert_eq!(validity(&made[..end]), None);
+            }
         }
     }
 
