@@ -12,7 +12,7 @@
 //!  vsphere                             SOAP client of ESXi and vCenter
 //!  sim                                 simulated servers: the other end of the wire
 //!  vim                                 the vSphere API's schema, and values
-//!  web                                 HTTP exchange, TLS trust
+//!  web                                 HTTP exchange and server, TLS trust
 //!  serial                              telnet, transcripts, text of consoles: pure
 //!  audit  metrics  text  error         pure helpers
 //! ```

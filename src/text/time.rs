@@ -1,4 +1,4 @@
-//! RFC 3339: in UTC from the system's clock, and back to milliseconds.
+//! RFC 3339: in UTC from the system's clock, and back to milliseconds. And dates as HTTP has them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -19,6 +19,22 @@ pub fn rfc3339(moment: SystemTime) -> String {
         rest % 60,
         since.subsec_micros()
     )
+}
+
+/// A moment as HTTP writes it: `Fri, 16 Jan 2026 08:15:32 GMT`.
+pub fn http(moment: SystemTime) -> String {
+    const DAYS: &str = "ThuFriSatSunMonTueWed";
+    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    let seconds = moment.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let (year, month, day) = civil(days);
+    let word = |all: &'static str, at: u64| {
+        let at = usize::try_from(at * 3).unwrap_or(0);
+        all.get(at..at + 3).unwrap_or_default()
+    };
+    let (weekday, month) = (word(DAYS, days % 7), word(MONTHS, month - 1));
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
 }
 
 /// Milliseconds since 1970 of an RFC 3339 moment; none for any other text.
@@ -74,6 +90,14 @@ fn civil(days: u64) -> (u64, u64, u64) {
 mod tests {
     use super::*;
     use std::time::Duration;
+
+    #[test]
+    fn dates_of_http() {
+        let text = |seconds| http(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(text(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(text(784_111_777), "Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(text(1_735_689_599), "Tue, 31 Dec 2024 23:59:59 GMT");
+    }
 
     #[test]
     fn known_moments() {

@@ -1,5 +1,6 @@
 //! HTTP, as a client: one request goes out, one answer comes back, over TLS that is checked. And,
-//! for whoever serves, the bytes of HTTP/1.1 without sockets ([`codec`]).
+//! for whoever serves, the bytes of HTTP/1.1 without sockets ([`codec`]) and with many of them
+//! ([`serve`]).
 //!
 //! Whoever talks to a hypervisor does it through [`exchange::Exchange`], so that tests and the
 //! simulator can answer from memory. Nothing here knows what a hypervisor is, or any setting's full
@@ -14,6 +15,7 @@ pub mod inflate;
 pub(crate) mod line;
 pub mod no_proxy;
 pub mod provider;
+pub mod serve;
 pub mod tls;
 mod upload;
 
