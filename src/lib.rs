@@ -13,6 +13,7 @@
 //!  sim                                 simulated servers: the other end of the wire
 //!  vim                                 the vSphere API's schema, and values
 //!  web                                 HTTP exchange, TLS trust
+//!  auth                                who asks, and what they may do: sign-in, rights
 //!  audit  metrics  text  error         pure helpers
 //! ```
 //!
@@ -54,6 +55,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod error;
