@@ -6,9 +6,13 @@
 //! answer: [`Kind::Denied`](crate::error::Kind::Denied) is the caller's fault, and every other kind
 //! means that this server could not find out.
 
+pub mod claims;
+pub mod jwks;
+pub mod jwt;
 pub mod level;
 pub mod policy;
 pub mod principal;
+pub mod signature;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
