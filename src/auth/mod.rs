@@ -6,12 +6,15 @@
 //! answer: [`Kind::Denied`](crate::error::Kind::Denied) is the caller's fault, and every other kind
 //! means that this server could not find out.
 
+pub mod approval;
 pub mod claims;
 pub mod jwks;
 pub mod jwt;
+pub mod keys;
 pub mod level;
 pub mod policy;
 pub mod principal;
+pub mod rate;
 pub mod signature;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
