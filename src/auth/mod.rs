@@ -8,6 +8,8 @@
 
 pub mod approval;
 pub mod claims;
+pub mod introspection;
+pub mod issuer;
 pub mod jwks;
 pub mod jwt;
 pub mod keys;
