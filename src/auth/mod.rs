@@ -7,6 +7,7 @@
 //! means that this server could not find out.
 
 pub mod approval;
+pub mod challenge;
 pub mod claims;
 pub mod introspection;
 pub mod issuer;
@@ -18,6 +19,7 @@ pub mod policy;
 pub mod principal;
 pub mod rate;
 pub mod signature;
+pub mod signin;
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
