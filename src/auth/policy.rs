@@ -51,7 +51,7 @@ impl Policy {
     }
 
     /// Reads entries of the form `group=level` or `group=level@host|host`; a group may stand in
-    /// several of them. All that is wrong is said at once.
+    /// several of them. What is wrong is said at once, up to a bound.
     pub fn parse<'a>(entries: impl IntoIterator<Item = &'a str>) -> Result<Policy> {
         let (mut read, mut wrong) = (Vec::new(), Vec::new());
         for text in entries.into_iter().map(str::trim).filter(|it| !it.is_empty()) {
@@ -63,9 +63,11 @@ impl Policy {
                 }
                 Err(why) => wrong.push(format!("`{}`: {why}", quoted(text))),
             }
+            if wrong.len() == SHOWN {
+                break;
+            }
         }
         if !wrong.is_empty() {
-            wrong.truncate(SHOWN);
             return Err(Error::usage("groups that cannot be read").listing(wrong).hint(
                 "An entry is `group=level` or `group=level@server|server`, such as \
                  `lab-team=vm@esx1|esx2`",
