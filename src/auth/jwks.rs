@@ -183,7 +183,7 @@ mod tests {
             "{}".to_owned(),
             "7".to_owned(),
         ] {
-            assert_eq!(count(&[bad.clone()]), 0, "{bad}");
+            assert_eq!(count(std::slice::from_ref(&bad)), 0, "{bad}");
             assert_eq!(count(&[bad.clone(), ed("")]), 1, "{bad}");
         }
     }
