@@ -14,6 +14,7 @@
 //!  vim                                 the vSphere API's schema, and values
 //!  web                                 HTTP exchange and server, TLS trust
 //!  serial                              telnet, transcripts, text of consoles: pure
+//!  auth                                who asks, and what they may do: sign-in, rights
 //!  audit  metrics  text  error         pure helpers
 //! ```
 //!
@@ -55,6 +56,7 @@
 
 pub mod app;
 pub mod audit;
+pub mod auth;
 pub mod cli;
 pub mod config;
 pub mod error;

@@ -18,6 +18,9 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // zeroize: the one type that holds secrets wipes them. memchr: the next tag in megabytes.
     ("text", "error", "base64 memchr miniserde roxmltree zeroize"),
     ("audit", "error text", ""),
+    // ring: signatures of tokens, digests of keys, approval tokens. No sockets: whoever needs a
+    // document is given a function that fetches it.
+    ("auth", "error text", "ring"),
     // rustix: openat2, which the standard library lacks.
     ("files", "error text web", "rustix"),
     ("metrics", "text", ""),
@@ -38,22 +41,22 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // of our own would only give the same things other names. Parsing stays in `text::xml`.
     // memchr: `quick` reads rows by searching.
     ("vsphere", "error text web hv vim", "memchr roxmltree"),
-    // ring: random correlation ids; approval tokens will be signed here too.
     // rcgen: its certificate when it listens. roxmltree: its own reader of requests. flate2: PNG and
     // its inventory. miniserde: the state file. ring: digests of uploads.
     ("sim", "error text web vim", "flate2 miniserde rcgen ring roxmltree rustls"),
-    ("tools", "error text audit metrics files ova hv", "ring"),
-    ("tools/esxi", "error text audit metrics files ova hv tools vsphere vim", ""),
-    ("mcp", "error text audit metrics files hv tools", "smol"),
+    // ring: random correlation ids.
+    ("tools", "error text audit auth metrics files ova hv", "ring"),
+    ("tools/esxi", "error text audit auth metrics files ova hv tools vsphere vim", ""),
+    ("mcp", "error text audit auth metrics files hv tools", "smol"),
     // zeroize: whole env files are read, passwords in them, and wiped after.
     ("config", "error text", "zeroize"),
     ("logging", "error text", ""),
     (
         "app",
-        "error text audit metrics files web hv vsphere sim tools mcp config logging",
+        "error text audit auth metrics files web hv vsphere sim tools mcp config logging",
         "async_signal smol",
     ),
-    ("cli", "error text audit metrics files web hv sim tools mcp config logging app", "argh"),
+    ("cli", "error text audit auth metrics files web hv sim tools mcp config logging app", "argh"),
     ("main", "cli", ""),
     ("lib", "", ""),
 ];

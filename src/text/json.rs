@@ -18,6 +18,25 @@ pub fn parse(text: &str) -> Result<Value, String> {
     json::from_str(text).map_err(|_| crate::text::explain::json_error(text))
 }
 
+/// The same where a name may stand only once in an object, for what is signed: two readers that
+/// take one the first and one the last of two members would not see the same document.
+pub fn parse_once(text: &str) -> Result<Value, String> {
+    let value = parse(text)?;
+    // Each colon outside of strings is a member; those that were written over are missing.
+    match colons(text) == members(&value) {
+        true => Ok(value),
+        false => Err("a name stands twice in an object".to_owned()),
+    }
+}
+
+fn members(value: &Value) -> usize {
+    match value {
+        Value::Array(all) => all.iter().map(members).sum(),
+        Value::Object(all) => all.values().map(|it| 1 + members(it)).sum(),
+        _ => 0,
+    }
+}
+
 /// The compact text of a value.
 pub fn write(value: &Value) -> String {
     json::to_string(value)
@@ -98,32 +117,36 @@ pub fn sort(value: &Value) -> &'static str {
     }
 }
 
+/// The bytes outside of strings, which need not be JSON yet.
+fn unquoted(text: &str) -> impl Iterator<Item = u8> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.bytes().filter(move |byte| {
+        let inside = quoted;
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = quoted,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        !inside
+    })
+}
+
+fn colons(text: &str) -> usize {
+    unquoted(text).filter(|byte| *byte == b':').count()
+}
+
 /// Counts brackets outside strings, before anything is built.
 fn too_deep(text: &str) -> bool {
-    let (mut depth, mut quoted, mut escaped) = (0u32, false, false);
-    for byte in text.bytes() {
-        if quoted {
-            match byte {
-                _ if escaped => escaped = false,
-                b'\\' => escaped = true,
-                b'"' => quoted = false,
-                _ => {}
-            }
-            continue;
-        }
+    let mut depth = 0u32;
+    unquoted(text).any(|byte| {
         match byte {
-            b'"' => quoted = true,
-            b'[' | b'{' => {
-                depth += 1;
-                if depth > MAX_DEPTH {
-                    return true;
-                }
-            }
+            b'[' | b'{' => depth += 1,
             b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
-    }
-    false
+        depth > MAX_DEPTH
+    })
 }
 
 #[cfg(test)]
@@ -135,6 +158,16 @@ mod tests {
         assert!(parse(&"[".repeat(1_000_000)).unwrap_err().contains("deeper"));
         assert!(parse(&format!("{}{}", "[".repeat(64), "]".repeat(64))).is_ok());
         assert!(parse("\"[[[[[[\\\"[[\"").is_ok());
+    }
+
+    #[test]
+    fn a_name_stands_once_however_it_is_spelt() {
+        for text in ["{}", "[1,\":\",{\"a\":{\"a\":\"\\\":\"},\"b\":[{\"a\":1},{\"a\":1}]}]"] {
+            assert!(parse_once(text).is_ok(), "{text}");
+        }
+        for text in ["{\"a\":1,\"a\":1}", "[{\"x\":{\"iss\":1,\"i\\u0073s\":2}}]", "{\"a\":1"] {
+            assert!(parse_once(text).is_err(), "{text}");
+        }
     }
 
     #[test]

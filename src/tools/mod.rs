@@ -40,34 +40,13 @@ pub mod snapshot;
 pub mod vm;
 pub mod vm_change;
 
+pub use crate::auth::level::Level;
+
 use crate::error::Result;
 use crate::tools::args::{Arg, Args};
 use crate::tools::ctx::Ctx;
 use crate::tools::plan::Ready;
 use crate::tools::reply::Reply;
-
-/// The least permission that may call a tool; each includes those above it in this list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    Read,
-    Power,
-    Vm,
-    Host,
-    Admin,
-}
-
-impl Level {
-    /// The word in configuration, tokens and the audit log.
-    pub fn word(self) -> &'static str {
-        match self {
-            Level::Read => "read_only",
-            Level::Power => "power_ops",
-            Level::Vm => "vm_lifecycle",
-            Level::Host => "host_admin",
-            Level::Admin => "full_admin",
-        }
-    }
-}
 
 /// What a tool does to the world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 
 mod appliances;
 mod consoles;
+mod signin;
 mod targets;
 mod urls;
 
@@ -33,7 +34,7 @@ const WORDS: &[&str] = &[
     " type=\"VirtualMachine\"", " xmlns=\"urn:other\"", "<objects>", "</objects>", "<returnval>",
     "<Fault>", "</e:Body>", "ESXI_HOST=", "ESXI_PASS_1=", "export ", "VCENTER_HOST=a:0\n",
     "\r\n", "\r\n\r\n", "Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n",
-    "HTTP/1.0", ";", "%",
+    "HTTP/1.0", ";", "%", ".", "=", "eyJhbGciOiJub25lIn0", "\"alg\":\"HS256\"", "\"kid\":", "@a|b",
 ];
 
 struct Random(u64);
@@ -249,6 +250,38 @@ fn consoles_and_their_peers() {
     feed(&consoles(), 3000, consoles::telnet);
     feed(&consoles(), 3000, consoles::proxy);
     feed(&consoles(), 3000, consoles::console);
+}
+
+#[test]
+fn tokens_and_keys_of_strangers() {
+    let claims = r#"{"iss":"joe","aud":["https://A/mcp/","c"],"exp":9999999999,"sub":"u","nbf":1.5,
+        "realm_access":{"roles":["x"]},"scope":"a b","preferred_username":"ryan"}"#;
+    let mut tokens: Vec<_> =
+        signin::TOKENS.iter().map(|it| (it[..6].to_owned(), it.as_bytes().to_vec())).collect();
+    tokens.push(("claims".to_owned(), claims.as_bytes().to_vec()));
+    feed(&tokens, 4000, signin::token);
+    let digest = "ab".repeat(32);
+    let place = r#"{"issuer":"https://id.example","jwks_uri":"https://id.example/keys"}"#;
+    let keys = [
+        ("set", signin::KEYS.to_owned()),
+        ("place", place.to_owned()),
+        ("file", format!("# ours\nbackup:readers,night:{digest}\nci:lab:{}\n", "cd".repeat(32))),
+        ("groups", "readers=read,lab=vm@esx1|esx2,cn=x=full_admin".to_owned()),
+    ];
+    let keys = keys.map(|(name, it)| (name.to_owned(), it.into_bytes()));
+    feed(&keys, 2000, signin::keys);
+    let shapes = [
+        ("dots", ".".repeat(400_000)),
+        ("depth", "[".repeat(400_000)),
+        ("keys", format!("{{\"keys\":[{}1]}}", "{\"kty\":\"RSA\"},".repeat(30_000))),
+        ("audiences", format!("{{\"aud\":[{}1]}}", "\"a\",".repeat(100_000))),
+        ("groups", "g=read,".repeat(50_000)),
+        ("bad groups", "g=raed,".repeat(50_000)),
+        ("lines", format!("a:b:{digest}\n").repeat(5_000)),
+    ];
+    let shapes = shapes.map(|(name, it)| (name.to_owned(), it.into_bytes()));
+    feed(&shapes, 0, signin::token);
+    feed(&shapes, 0, signin::keys);
 }
 
 #[test]

@@ -1,0 +1,229 @@
+//! The one-time token of a plan: whoever got it may carry out that very plan, once and soon.
+//!
+//! It knows no tools: what is bound is texts. The token is a proof, not a store: anyone may read its
+//! end, and nobody can make another. Instances that share a key accept each other's; that it works
+//! once holds for each of them. Surprising: what the plan saw is bound too, so a machine that was
+//! started in between makes the token worthless without anybody comparing states.
+
+use std::sync::{Mutex, PoisonError};
+
+use ring::digest::{SHA256, digest};
+use ring::hmac;
+
+use crate::auth::{Clock, random};
+use crate::error::{Error, Kind, Result};
+use crate::text::base64;
+use crate::text::json;
+use crate::text::json::Object;
+
+/// Seconds that a plan may wait for its approval.
+pub const LIFETIME: u64 = 600;
+
+/// Used tokens that are remembered until they expire; more are not redeemed.
+const MAX_USED: usize = 4_096;
+
+/// Shortest key that is accepted from a file, in bytes.
+pub const MIN_KEY: usize = 32;
+
+const EXPIRY: usize = 8;
+const NONCE: usize = 16;
+const TAG: usize = 32;
+
+/// What a token stands for. Each part is bound as it is; none is in the token.
+#[derive(Clone, Copy)]
+pub struct Plan<'a> {
+    /// [`crate::auth::principal::Principal::id`].
+    pub caller: &'a str,
+    pub tool: &'a str,
+    /// Without the approval token itself; the order of members does not matter.
+    pub arguments: &'a Object,
+    /// What would be changed, by ids, in the order of the plan.
+    pub targets: &'a [String],
+    /// The state that the plan saw and that its sentences speak of.
+    pub state: &'a str,
+}
+
+/// Makes tokens and takes them back.
+pub struct Approvals {
+    key: hmac::Key,
+    /// Nonce and end of each token that was used.
+    used: Mutex<Vec<([u8; NONCE], u64)>>,
+}
+
+impl Approvals {
+    /// With the key of a file, or with one that ends with this process.
+    pub fn new(key: Option<&[u8]>) -> Result<Approvals> {
+        let fresh = random::<MIN_KEY>()?;
+        let key = key.unwrap_or(&fresh);
+        if key.len() < MIN_KEY {
+            let said =
+                format!("the key for approvals has {} bytes, {MIN_KEY} are needed", key.len());
+            return Err(
+                Error::usage(said).hint("Make one: head -c 32 /dev/urandom | base64 > FILE")
+            );
+        }
+        Ok(Approvals { key: hmac::Key::new(hmac::HMAC_SHA256, key), used: Mutex::default() })
+    }
+
+    /// A token for a plan.
+    pub fn issue(&self, plan: &Plan<'_>, clock: &Clock) -> Result<String> {
+        let expiry = clock.unix.saturating_add(LIFETIME).to_be_bytes();
+        let mut token = [&expiry[..], &random::<NONCE>()?].concat();
+        let tag = hmac::sign(&self.key, &bound(&token, plan));
+        token.extend_from_slice(tag.as_ref());
+        Ok(base64::encode_url(&token))
+    }
+
+    /// Takes a token back for a plan that was made anew; it works once.
+    pub fn redeem(&self, token: &str, plan: &Plan<'_>, clock: &Clock) -> Result<()> {
+        let other = || {
+            Error::new(
+                Kind::Conflict,
+                "the approval is not for this: caller, arguments or the state \
+                 of things differ from the plan",
+            )
+            .hint("Look at the new plan, and approve that")
+        };
+        let bytes = Some(token).filter(|it| it.len() < 100).and_then(base64::decode_url);
+        let Some(bytes) = bytes.filter(|it| it.len() == EXPIRY + NONCE + TAG) else {
+            return Err(Error::usage("this is no approval token")
+                .hint("Pass it as the plan gave it, or leave it out for a new plan"));
+        };
+        let (open, tag) = bytes.split_at(EXPIRY + NONCE);
+        hmac::verify(&self.key, &bound(open, plan), tag).map_err(|_| other())?;
+        let (mut expiry, mut nonce) = ([0; EXPIRY], [0; NONCE]);
+        expiry.copy_from_slice(&open[..EXPIRY]);
+        nonce.copy_from_slice(&open[EXPIRY..]);
+        let expiry = u64::from_be_bytes(expiry);
+        if expiry <= clock.unix {
+            return Err(Error::new(Kind::Conflict, "the approval came too late")
+                .hint("Look at the new plan, and approve that"));
+        }
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        if used.iter().any(|it| it.0 == nonce) {
+            return Err(Error::new(Kind::Conflict, "the approval was used already")
+                .hint("Each change needs an approval of its own"));
+        }
+        used.retain(|it| it.1 > clock.unix);
+        if used.len() >= MAX_USED {
+            let said = format!("{MAX_USED} approvals were used in {} minutes", LIFETIME / 60);
+            return Err(Error::new(Kind::Busy, said).hint("Try again later"));
+        }
+        used.push((nonce, expiry));
+        Ok(())
+    }
+}
+
+/// Everything that a token is for, each part with its length, so that none can reach into the next.
+fn bound(open: &[u8], plan: &Plan<'_>) -> Vec<u8> {
+    let arguments = digest(&SHA256, json::write_object(plan.arguments).as_bytes());
+    let mut all = Vec::new();
+    let mut part = |bytes: &[u8]| {
+        all.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
+        all.extend_from_slice(bytes);
+    };
+    part(b"jumpvisor approval 1");
+    part(open);
+    part(plan.caller.as_bytes());
+    part(plan.tool.as_bytes());
+    part(arguments.as_ref());
+    part(&(plan.targets.len() as u64).to_be_bytes());
+    plan.targets.iter().for_each(|it| part(it.as_bytes()));
+    part(plan.state.as_bytes());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    fn at(unix: u64) -> Clock {
+        Clock { unix, steady: Instant::now() }
+    }
+
+    fn arguments(text: &str) -> Object {
+        let Ok(json::Value::Object(it)) = json::parse(text) else { panic!("{text}") };
+        it
+    }
+
+    #[test]
+    fn it_works_once_for_the_same_plan_and_for_no_other() {
+        let (args, other_args) = (
+            arguments(r#"{"name":"web","force":true}"#),
+            arguments(r#"{"name":"web","force":false}"#),
+        );
+        let targets = ["vm-1".to_owned(), "vm-2".to_owned()];
+        let joined = ["vm-1vm-2".to_owned()];
+        let plan = Plan {
+            caller: "oauth:u1",
+            tool: "delete_vm",
+            arguments: &args,
+            targets: &targets,
+            state: "off",
+        };
+        let approvals = Approvals::new(None).unwrap();
+        let token = approvals.issue(&plan, &at(1000)).unwrap();
+        assert_eq!(token.len(), 75);
+        for other in [
+            Plan { caller: "oauth:u2", ..plan },
+            Plan { tool: "delete_vms", ..plan },
+            Plan { arguments: &other_args, ..plan },
+            Plan { targets: &targets[..1], ..plan },
+            Plan { targets: &joined, ..plan },
+            Plan { targets: &[], ..plan },
+            Plan { state: "on", ..plan },
+        ] {
+            let error = approvals.redeem(&token, &other, &at(1001)).unwrap_err();
+            assert!(error.to_string().contains("not for this"), "{error}");
+        }
+        let same = arguments(r#"{"force":true, "name":"w\u0065b"}"#);
+        let same = Plan { arguments: &same, ..plan };
+        assert!(approvals.redeem(&token, &same, &at(1599)).is_ok());
+        let again = approvals.redeem(&token, &plan, &at(1599)).unwrap_err();
+        assert!(again.to_string().contains("used already"), "{again}");
+        let next = approvals.issue(&plan, &at(1000)).unwrap();
+        assert_ne!(next, token);
+        let late = approvals.redeem(&next, &plan, &at(1600)).unwrap_err();
+        assert!(late.to_string().contains("too late"), "{late}");
+    }
+
+    #[test]
+    fn nobody_else_can_make_one() {
+        let args = Object::new();
+        let plan = Plan { caller: "a", tool: "b", arguments: &args, targets: &[], state: "" };
+        let (key, other) = ([7; 32], Approvals::new(None).unwrap());
+        let approvals = Approvals::new(Some(&key)).unwrap();
+        let good = base64::decode_url(&approvals.issue(&plan, &at(1000)).unwrap()).unwrap();
+        for position in 0..good.len() {
+            let mut forged = good.clone();
+            forged[position] ^= 1;
+            let forged = base64::encode_url(&forged);
+            assert!(approvals.redeem(&forged, &plan, &at(1000)).is_err(), "{position}");
+        }
+        for text in ["", "x", "=", &"A".repeat(75), &"A".repeat(100_000), "ü"] {
+            assert!(approvals.redeem(text, &plan, &at(0)).is_err(), "{text}");
+        }
+        let good = base64::encode_url(&good);
+        assert!(other.redeem(&good, &plan, &at(1000)).is_err());
+        assert!(approvals.redeem(&format!("{good}="), &plan, &at(1000)).is_err());
+        // Another instance with the same key.
+        assert!(Approvals::new(Some(&key)).unwrap().redeem(&good, &plan, &at(1000)).is_ok());
+        assert!(Approvals::new(Some(&[7; 31])).is_err());
+    }
+
+    #[test]
+    fn what_was_used_is_remembered_within_a_bound() {
+        let args = Object::new();
+        let plan = Plan { caller: "a", tool: "b", arguments: &args, targets: &[], state: "" };
+        let approvals = Approvals::new(None).unwrap();
+        let redeem = |unix| {
+            let token = approvals.issue(&plan, &at(unix)).unwrap();
+            approvals.redeem(&token, &plan, &at(unix))
+        };
+        (0..MAX_USED).for_each(|_| redeem(1000).unwrap());
+        assert_eq!(redeem(1001).unwrap_err().kind(), Kind::Busy);
+        assert!(redeem(1600).is_ok());
+        assert_eq!(approvals.used.lock().unwrap().len(), 1);
+    }
+}
