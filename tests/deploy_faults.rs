@@ -239,6 +239,17 @@ fn the_host_refuses_the_upload() {
 }
 
 #[test]
+fn the_host_falls_silent() {
+    let host = Host::start("silent", r#"[{"path": "/*nfc/*", "delay_ms": 3600000}]"#);
+    // More than the buffers between hold, so that it waits for room, and less, so that for an answer.
+    for size in [32 << 20, 20_000] {
+        let path = host.file("app.ova", &whole(size));
+        let output = host.deploy(&path, &[]);
+        host.refuses(&output, &[DISK, "was silent for 2 s", "file 1 of 1"]);
+    }
+}
+
+#[test]
 fn the_lease_times_out() {
     let rules = r#"[{"method": "HttpNfcLeaseProgress", "fault": "Timedout"}]"#;
     let host = Host::start("lease", rules);
