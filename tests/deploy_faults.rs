@@ -55,8 +55,9 @@ impl Host {
 
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
+        // Without words it is asked over the protocol.
         command
-            .arg("call")
+            .args((!words.is_empty()).then_some("call"))
             .args(words)
             .env_clear()
             .env("ESXI_HOST", format!("127.0.0.1:{}", self.port))
@@ -91,6 +92,33 @@ impl Host {
             assert!(text.contains(said), "no `{said}` in: {text}");
         }
         self.is_clean();
+    }
+
+    /// Sends these bytes through a pipe, which nobody can look ahead in.
+    fn pipe(&self, bytes: Vec<u8>) -> Output {
+        let mut child = self
+            .command(&["deploy_ova", "ova_path=-", "vm_name=victim", "datastore=datastore1"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = child.stdin.take().unwrap();
+        let feeder = std::thread::spawn(move || {
+            let _ = input.write_all(&bytes);
+        });
+        let output = child.wait_with_output().unwrap();
+        feeder.join().unwrap();
+        output
+    }
+
+    /// Until the half machine can be seen.
+    fn waits_for_the_machine(&self) {
+        for _ in 0..100 {
+            if told(&self.call(&["list_vms", "limit=100"])).contains("victim") {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("nothing was begun");
     }
 
     fn is_clean(&self) {
@@ -157,6 +185,29 @@ fn head(start: usize, bytes: usize) -> String {
     )
 }
 
+/// The URL of these bytes, on a server that gives parts.
+fn serving(all: Vec<u8>) -> String {
+    web(move |asked, stream| {
+        let start = from(asked);
+        let _ = stream.write_all(head(start, all.len()).as_bytes());
+        let _ = stream.write_all(&all[start..]);
+    })
+}
+
+/// The same, in ten seconds or so.
+fn trickling(all: Vec<u8>) -> String {
+    web(move |asked, stream| {
+        let start = from(asked);
+        let _ = stream.write_all(head(start, all.len()).as_bytes());
+        for piece in all[start..].chunks(32 << 10) {
+            std::thread::sleep(Duration::from_millis(100));
+            if stream.write_all(piece).is_err() {
+                return;
+            }
+        }
+    })
+}
+
 #[test]
 fn a_good_one_is_deployed_and_a_second_of_its_name_is_refused() {
     let host = Host::start("good", "[]");
@@ -188,21 +239,22 @@ fn the_host_refuses_the_upload() {
 }
 
 #[test]
+fn the_host_falls_silent() {
+    let host = Host::start("silent", r#"[{"path": "/*nfc/*", "delay_ms": 3600000}]"#);
+    // More than the buffers between hold, so that it waits for room, and less, so that for an answer.
+    for size in [32 << 20, 20_000] {
+        let path = host.file("app.ova", &whole(size));
+        let output = host.deploy(&path, &[]);
+        host.refuses(&output, &[DISK, "was silent for 2 s", "file 1 of 1"]);
+    }
+}
+
+#[test]
 fn the_lease_times_out() {
     let rules = r#"[{"method": "HttpNfcLeaseProgress", "fault": "Timedout"}]"#;
     let host = Host::start("lease", rules);
-    let all = whole(SIZE);
     // So slowly that the first word to the host comes before the end.
-    let url = web(move |asked, stream| {
-        let start = from(asked);
-        let _ = stream.write_all(head(start, all.len()).as_bytes());
-        for piece in all[start..].chunks(32 << 10) {
-            std::thread::sleep(Duration::from_millis(120));
-            if stream.write_all(piece).is_err() {
-                return;
-            }
-        }
-    });
+    let url = trickling(whole(SIZE));
     host.refuses(&host.deploy(&url, &[]), &["lease"]);
 }
 
@@ -216,8 +268,11 @@ fn the_archive_is_not_what_its_manifest_says() {
     let parts = [("app.ovf", text.as_bytes()), ("app.mf", manifest.as_bytes()), (DISK, &wrong[..])];
     for order in [[0, 1, 2], [0, 2, 1]] {
         let bytes = archive(&order.map(|at| parts[at]));
+        let said = [DISK, "SHA256", "verify=false"];
         let path = host.file("app.ova", &bytes);
-        host.refuses(&host.deploy(&path, &[]), &[DISK, "SHA256", "verify=false"]);
+        host.refuses(&host.deploy(&path, &[]), &said);
+        host.refuses(&host.deploy(&serving(bytes.clone()), &[]), &said);
+        host.refuses(&host.pipe(bytes), &said);
     }
     let bytes = archive(&parts);
     let path = host.file("app.ova", &bytes);
@@ -235,19 +290,11 @@ fn the_archive_ends_too_early_or_lacks_a_disk() {
     let bytes = archive(&[("app.ovf", text.as_bytes()), (DISK, &data)]);
     let path = host.file("app.ova", &bytes);
     host.refuses(&host.deploy(&path, &[]), &[SECOND]);
-    // The same through a pipe, which nobody can look ahead in.
-    let mut child = host
-        .command(&["deploy_ova", "ova_path=-", "vm_name=victim", "datastore=datastore1"])
-        .stdin(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut input = child.stdin.take().unwrap();
-    let feeder = std::thread::spawn(move || {
-        let _ = input.write_all(&bytes);
-    });
-    let output = child.wait_with_output().unwrap();
-    feeder.join().unwrap();
-    host.refuses(&output, &[SECOND]);
+    host.refuses(&host.deploy(&serving(bytes.clone()), &[]), &[SECOND]);
+    host.refuses(&host.pipe(bytes), &[SECOND, "after 3.1 MB", "file 2 of 2"]);
+    let half = || all[..all.len() / 2].to_vec();
+    host.refuses(&host.pipe(half()), &["ends too early", DISK, "file 1 of 1"]);
+    host.refuses(&host.deploy(&serving(half()), &[]), &["ends too early", DISK]);
 }
 
 #[test]
@@ -280,7 +327,7 @@ fn a_url_is_not_there_or_stops_sending_or_changes() {
         let _ = stream.write_all(head(0, all.len()).as_bytes());
         let _ = stream.write_all(&all[..all.len() / 3]);
     });
-    host.refuses(&host.deploy(&changes, &[]), &["changed"]);
+    host.refuses(&host.deploy(&changes, &[]), &["another file"]);
 }
 
 #[test]
@@ -300,25 +347,66 @@ fn a_url_that_breaks_off_is_gone_on_with() {
 #[test]
 fn who_interrupts_leaves_nothing() {
     let host = Host::start("signal", "[]");
-    let all = whole(SIZE);
-    let url = web(move |asked, stream| {
-        let start = from(asked);
-        let _ = stream.write_all(head(start, all.len()).as_bytes());
-        for piece in all[start..].chunks(32 << 10) {
-            std::thread::sleep(Duration::from_millis(100));
-            if stream.write_all(piece).is_err() {
-                return;
-            }
-        }
-    });
-    let path = format!("ova_path={url}");
-    let child = host
-        .command(&["deploy_ova", &path, "vm_name=victim", "datastore=datastore1"])
+    let path = format!("ova_path={}", trickling(whole(SIZE)));
+    for signal in ["-INT", "-TERM", "-HUP"] {
+        let mut child = host
+            .command(&["deploy_ova", &path, "vm_name=victim", "datastore=datastore1"])
+            .spawn()
+            .unwrap();
+        host.waits_for_the_machine();
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        assert_eq!(child.wait().unwrap().code(), Some(130));
+        let output = child.wait_with_output().unwrap();
+        host.refuses(&output, &["cancelled", "it was not made: after ", "of 3.1 MB", DISK]);
+    }
+}
+
+#[test]
+fn who_cancels_over_the_protocol_leaves_nothing() {
+    let host = Host::start("cancel", "[]");
+    let url = trickling(whole(SIZE));
+    let mut child = host
+        .command(&[])
+        .args(["--toolsets", "all"])
+        .stdin(Stdio::piped())
+        .stderr(std::fs::File::create(host.folder.join("audit")).unwrap())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_secs(3));
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    host.refuses(&output, &["cancelled"]);
+    let mut input = child.stdin.take().unwrap();
+    let lines = [
+        r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"x","version":"1"}}}"#.to_owned(),
+        format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"deploy_ova","arguments":{{"ova_path":"{url}","vm_name":"victim","datastore":"datastore1"}},"_meta":{{"progressToken":1}}}}}}"#),
+    ];
+    for line in lines {
+        writeln!(input, "{line}").unwrap();
+    }
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let far = answers.find(|it| it.contains("notifications/progress") && it.contains("/s, "));
+    let far = far.expect("no progress");
+    assert!(far.contains("app-disk1.vmdk (1 of 1): ") && far.contains(" of 3.1 MB"), "{far}");
+    assert!(far.contains(" s left"), "{far}");
+    let cancel = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    writeln!(input, "{cancel}").unwrap();
+    drop(input);
+    assert!(!answers.any(|it| it.contains(r#""id":1"#)), "a cancelled request was answered");
+    assert!(child.wait().unwrap().success());
+    let audit = std::fs::read_to_string(host.folder.join("audit")).unwrap();
+    assert!(audit.contains("it was not made: after ") && audit.contains("cancelled"), "{audit}");
+    host.is_clean();
+}
+
+#[test]
+fn of_two_at_once_with_one_name_one_is_made() {
+    let host = Host::start("twice", "[]");
+    let path = format!("ova_path={}", host.file("app.ova", &whole(SIZE)));
+    let words = ["deploy_ova", &path, "vm_name=victim", "datastore=datastore1"];
+    let both = [host.command(&words).spawn().unwrap(), host.command(&words).spawn().unwrap()];
+    let both = both.map(|it| it.wait_with_output().unwrap());
+    let good = both.iter().filter(|it| it.status.success()).count();
+    let all = both.iter().map(told).collect::<String>();
+    assert_eq!(good, 1, "{all}");
+    assert!(all.contains("already") && !all.contains("WARN"), "{all}");
+    let machines = told(&host.call(&["list_vms", "limit=100"]));
+    assert_eq!(machines.matches("victim").count(), 2, "name and path of one: {machines}");
 }

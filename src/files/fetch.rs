@@ -257,7 +257,7 @@ impl Fetch {
     /// The same failure with advice that fits a URL.
     fn advised(&self, error: Error) -> Error {
         if self.stop.is_stopped() {
-            return Error::new(Kind::Cancelled, "reading was stopped");
+            return Error::new(Kind::Cancelled, "reading was cancelled");
         }
         match (was_refused_certificate(&error), was_not_sent(&error)) {
             (true, _) => error.hint_instead(AUTHORITIES),

@@ -50,7 +50,7 @@ impl Stop {
     /// Fails once it was.
     pub(crate) fn check(&self) -> Result<()> {
         match self.is_stopped() {
-            true => Err(Error::new(Kind::Cancelled, "reading was stopped")),
+            true => Err(Error::new(Kind::Cancelled, "reading was cancelled")),
             false => Ok(()),
         }
     }

@@ -54,6 +54,7 @@ pub struct Headers {
     name: Option<String>,
     size: Option<u64>,
     seen: bool,
+    sparse: bool,
 }
 
 impl Headers {
@@ -89,13 +90,13 @@ impl Headers {
         let name = self.name.take().unwrap_or_else(|| own_name(block));
         let size = self.size.take().unwrap_or(size);
         match kind {
+            _ if kind == b'S' || self.sparse => Err(unfit(&name, "is stored as a sparse file")),
             // An old archive marks a folder by its name alone.
             b'0' | 0 | b'7' if name.ends_with('/') => Ok(Step::Skip(size)),
             b'0' | 0 | b'7' => Ok(Step::File(Member { name: plain(&name)?, size })),
             // A folder may tell the size of what is in it, and no data follows.
             b'5' => Ok(Step::Skip(0)),
             b'V' => Ok(Step::Skip(size)),
-            b'S' => Err(sparse(&name)),
             b'1' | b'2' => Err(unfit(&name, "is a link")),
             b'M' => Err(unfit(&name, "goes on from another volume")),
             other => Err(unfit(
@@ -132,9 +133,8 @@ impl Headers {
             let equals = record.iter().position(|it| *it == b'=').ok_or_else(wrong)?;
             let (key, value) = (text(&record[..equals]), text(&record[equals + 1..]));
             match key.as_str() {
-                key if key.starts_with("GNU.sparse.") => {
-                    return Err(sparse(self.name.as_deref().unwrap_or("a member")));
-                }
+                // Told with the member's name, which comes last.
+                key if key.starts_with("GNU.sparse.") => self.sparse = true,
                 // A global path would name every member alike; it is nowhere written.
                 "path" if !global => self.name = Some(value),
                 "size" if !global => {
@@ -243,8 +243,4 @@ fn broken(what: impl Into<String>) -> Error {
 fn unfit(name: &str, what: &str) -> Error {
     Error::usage(format!("`{}` in the OVA {what}, which no OVA may hold", quoted(name)))
         .hint("Pack it anew: tar --format=ustar -cf NEW.ova X.ovf X.mf disks")
-}
-
-fn sparse(name: &str) -> Error {
-    unfit(name, "is stored as a sparse file")
 }

@@ -46,8 +46,17 @@ pub enum Look {
     Archive,
     Descriptor,
     Gzip,
+    /// What a browser would show, such as a login.
+    Page,
     /// Nothing that is known here; whoever reads on will say what is wrong.
     Other,
+}
+
+/// How web pages begin.
+const PAGES: [&[u8]; 2] = [b"<!doctype html", b"<html"];
+
+fn starts(text: &[u8], word: &[u8]) -> bool {
+    text.get(..word.len()).is_some_and(|it| it.eq_ignore_ascii_case(word))
 }
 
 /// Something whose first block has been looked at.
@@ -70,6 +79,7 @@ impl<'a> Begun<'a> {
     pub fn look(&self) -> Look {
         let text = self.head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&self.head).trim_ascii_start();
         match &self.head[..] {
+            _ if PAGES.iter().any(|it| starts(text, it)) => Look::Page,
             _ if text.starts_with(b"<") => Look::Descriptor,
             [0x1f, 0x8b, ..] => Look::Gzip,
             head if head.get(257..262) == Some(b"ustar") => Look::Archive,

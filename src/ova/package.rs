@@ -334,7 +334,9 @@ fn not_first(shown: &str, name: &str) -> Error {
         "`{shown}` begins with `{}` and not with its descriptor (.ovf), and can be read only once",
         quoted(name)
     );
-    Error::usage(said).hint(format!("{REPACK}. A file or URL would be searched for it"))
+    Error::usage(said).hint(format!(
+        "{REPACK}. A file would be searched for it, or a URL whose server gives parts"
+    ))
 }
 
 fn no_descriptor(archive: &Archive<'_>) -> Error {

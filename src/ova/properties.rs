@@ -168,6 +168,10 @@ fn checked(property: &Property, value: &str) -> Result<String> {
         let key = quoted(&property.key);
         Err(Error::usage(format!("the property `{key}` must be {want}, not {found}")))
     };
+    // XML has no way to write the others.
+    if value.chars().any(|it| it.is_control() && !"\t\r\n".contains(it)) {
+        return wrong("without control characters".to_owned());
+    }
     if let Some(word) = boolean(property, value) {
         return Ok(word.to_owned());
     }

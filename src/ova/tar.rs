@@ -288,7 +288,10 @@ mod tests {
             (&file("../x", b""), "bears the name `../x`"),
             (&file("/etc/passwd", b""), "bears the name `/etc/passwd`"),
             (&record(b'S', b""), "stored as a sparse file"),
-            (&record(b'x', b"22 GNU.sparse.major=1\n"), "stored as a sparse file"),
+            (
+                &[record(b'x', b"22 GNU.sparse.major=1\n"), good.clone()].concat(),
+                "`disk.vmdk` in the OVA is stored as a sparse file",
+            ),
             (&record(b'x', b"99 path=x\n"), "a PAX record is damaged"),
             (&record(b'x', b"5\n"), "a PAX record is damaged"),
             (&record(b'2', b""), "is a link"),

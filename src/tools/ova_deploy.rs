@@ -263,11 +263,13 @@ fn told(package: &Package<'_>, text: &str, verify: bool) -> Vec<String> {
         let words: Vec<&str> = parts.into_iter().flatten().map(String::as_str).collect();
         first.push_str(&format!(" ({})", quoted(&words.join(" "))));
     }
-    first.push_str(&format!(": {}", counted(it.files.len(), "file")));
-    if let Some(bytes) = sizes {
-        first.push_str(&format!(", {}", amount(bytes)));
+    if !it.files.is_empty() {
+        first.push_str(&format!(": {}", counted(it.files.len(), "file")));
+        if let Some(bytes) = sizes {
+            first.push_str(&format!(", {}", amount(bytes)));
+        }
+        first.push_str(", stored nowhere on the way");
     }
-    first.push_str(", stored nowhere on the way");
     let mut steps = vec![first];
     steps.push(match (&package.listing, verify) {
         (_, false) => "nothing is compared with a manifest".to_owned(),
@@ -298,7 +300,10 @@ fn given(it: &Descriptor, settings: &[properties::Chosen]) -> Option<String> {
         true => format!("{}=***", it.key),
         false => format!("{}={}", it.key, quoted(&it.value)),
     };
-    let shown: Vec<String> = settings.iter().filter(|it| it.given).map(shown).collect();
+    let mut shown: Vec<String> = settings.iter().filter(|it| it.given).map(shown).collect();
+    if let Some(rest @ 1..) = settings.len().checked_sub(shown.len()) {
+        shown.push(format!("{rest} by default"));
+    }
     (!shown.is_empty()).then(|| format!("properties: {}", shown.join(", ")))
 }
 

@@ -132,10 +132,14 @@ pub fn package<'a>(ctx: &Ctx<'a>, wanted: &Wanted<'_>) -> Result<Package<'a>> {
     let of_name = text.to_ascii_lowercase().ends_with(".ovf");
     let is_descriptor = match begun.look() {
         Look::Descriptor => true,
-        Look::Archive | Look::Gzip => false,
+        Look::Archive | Look::Gzip | Look::Page => false,
         Look::Other => form == Form::Descriptor || (form == Form::Either && of_name),
     };
     let shown = begun.shown().to_owned();
+    if begun.look() == Look::Page {
+        return Err(Error::usage(format!("`{shown}` is a web page, not an appliance"))
+            .hint("Check the path or URL; its server may want a login first"));
+    }
     match (form, is_descriptor) {
         (Form::Archive, true) => {
             return Err(Error::usage(format!("`{shown}` is a descriptor (.ovf), not an OVA"))
@@ -183,8 +187,10 @@ fn beside<'a>(ctx: &Ctx<'a>, call: Call, store: Option<&str>, text: &str) -> Ope
             let store = store.as_deref().filter(|_| !is_url(&path));
             match open(&ctx, &call, store, &path) {
                 Ok(input) => return Ok(Some(input)),
-                // Some servers deny what they do not have.
-                Err(error) if matches!(error.kind(), Kind::NotFound | Kind::Denied) => {
+                // Some servers deny what they do not have; a link elsewhere is not looked for.
+                Err(error)
+                    if !is_url(href) && matches!(error.kind(), Kind::NotFound | Kind::Denied) =>
+                {
                     failure.get_or_insert(error);
                 }
                 Err(error) => return Err(error),

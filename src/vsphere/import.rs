@@ -148,13 +148,10 @@ fn room(what: &Import<'_>, place: &Place, planned: &Planned) -> Result<Option<St
     }))
 }
 
-/// What will be made, for a person. Values of settings are not shown: some are passwords.
+/// What will be made, for a person. What was chosen of the appliance is told by who asked.
 fn steps(what: &Import<'_>, place: &Place, planned: &Planned) -> Vec<String> {
     let on = place.host.as_ref().map_or(&place.compute, |(name, _)| name);
     let mut steps = vec![format!("`{}` is made of the appliance on `{on}`", what.name)];
-    if let Some(option) = what.option {
-        steps.push(format!("with the deployment option `{}`", quoted(option)));
-    }
     let sizes: Vec<String> = planned
         .disks
         .iter()
@@ -193,22 +190,6 @@ fn steps(what: &Import<'_>, place: &Place, planned: &Planned) -> Vec<String> {
         )),
         None => steps.push(format!("it is sent {count}{total}")),
     }
-    let given: Vec<String> = what
-        .settings
-        .iter()
-        .filter(|it| it.given)
-        .take(30)
-        .map(|it| format!("`{}`", quoted(&it.key)))
-        .collect();
-    let default = what.settings.iter().filter(|it| !it.given).count();
-    match (given.is_empty(), default) {
-        (true, 0) => {}
-        (true, some) => steps.push(format!("{} by default", counted(some, "setting"))),
-        (false, 0) => steps.push(format!("settings as given: {}", given.join(", "))),
-        (false, some) => {
-            steps.push(format!("settings as given: {}; {some} by default", given.join(", ")));
-        }
-    }
     steps.extend(planned.warnings.iter().map(|it| format!("the server warns: {it}")));
     steps
 }
@@ -236,7 +217,7 @@ impl Work<'_> {
     }
 
     fn made(&self, call: &Call, files: &mut dyn Supply) -> Result<(Ref, Vec<String>)> {
-        let unmade = |error: Error| error.during(format!("`{}` was not made", self.name));
+        let unmade = |error: Error| error.during("it was not made");
         // Dropped on each way out but the last, which takes the half machine away.
         let lease = self.lease(call).map_err(unmade)?;
         let done = self.filled(call, &lease, files).map_err(unmade)?;

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use rustls::{ClientConnection, Stream};
+use rustls::ClientConnection;
 
 /// A connection, in TLS or plain.
 pub(crate) struct Wire {
@@ -98,25 +98,36 @@ impl Wire {
 
 impl Read for Wire {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => Stream::new(tls, &mut self.tcp).read(into),
-            None => self.tcp.read(into),
+        let Some(tls) = &mut self.tls else { return self.tcp.read(into) };
+        loop {
+            match tls.reader().read(into) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                result => return result,
+            }
+            tls.read_tls(&mut self.tcp)?;
+            tls.process_new_packets().map_err(io::Error::other)?;
         }
     }
 }
 
+/// Not by rustls's own stream: that one keeps to itself that a write timed out, tries again with the
+/// next and before each read, and so waits many times as long for a peer that is silent.
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => Stream::new(tls, &mut self.tcp).write(bytes),
-            None => self.tcp.write(bytes),
-        }
+        let Some(tls) = &mut self.tls else { return self.tcp.write(bytes) };
+        let taken = tls.writer().write(bytes)?;
+        self.flush().map(|()| taken)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match &mut self.tls {
-            Some(tls) => Stream::new(tls, &mut self.tcp).flush(),
-            None => self.tcp.flush(),
+        let Some(tls) = &mut self.tls else { return self.tcp.flush() };
+        while tls.wants_write() {
+            match tls.write_tls(&mut self.tcp) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error),
+                _ => {}
+            }
         }
+        Ok(())
     }
 }

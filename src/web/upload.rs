@@ -91,6 +91,12 @@ impl Way {
         if broken.is_none() {
             broken = wire.write_all(end).and_then(|()| wire.flush()).err();
         }
+        // Who has taken nothing for so long is not waited for once more, unless it has answered.
+        if let Some(error) = broken.take_if(|it| is_silence(it))
+            && !wire.spoke().map_err(lost)?
+        {
+            return Err(lost(error));
+        }
         match answer(wire) {
             Ok((status, headers, rest)) => {
                 let (peer, silence) = (self.peer.clone(), silence);
@@ -140,11 +146,9 @@ impl Way {
         if let Some(config) = &self.tls {
             let at = format!("{}:{}", self.host, self.port);
             let failed = |cause: io::Error| {
-                let cause = match cause.kind() {
-                    ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-                        ureq::Error::Timeout(ureq::Timeout::Connect)
-                    }
-                    _ => ureq::Error::Io(cause),
+                let cause = match is_silence(&cause) {
+                    true => ureq::Error::Timeout(ureq::Timeout::Connect),
+                    false => ureq::Error::Io(cause),
                 };
                 self.unreached(Stage::Handshake, at.clone(), cause)
             };
@@ -254,6 +258,10 @@ fn parse_head(text: &str) -> Option<(u16, Headers)> {
         Some((name.trim().to_owned(), value.trim().to_owned()))
     };
     Some((status, lines.filter_map(pair).collect()))
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 /// Status and headers of the answer, and its body as far as it goes.

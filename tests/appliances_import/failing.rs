@@ -44,10 +44,7 @@ fn a_status_is_told_with_how_far_it_came() {
         let rules = format!(r#"[{{"path": "/ha-nfc/*/disk-1.vmdk", "status": {status}}}]"#);
         let error = lost(&Room::new(false, &rules), Files::of(files()));
         let answered = format!("the host answered HTTP {status}");
-        said(
-            &error,
-            &["`edge` was not made: after ", "with file 2 of 3: `b.vmdk`: ", &answered, hint],
-        );
+        said(&error, &["it was not made: after ", "with file 2 of 3: `b.vmdk`: ", &answered, hint]);
     }
 }
 
@@ -55,7 +52,7 @@ fn a_status_is_told_with_how_far_it_came() {
 fn a_connection_that_is_cut_leaves_nothing() {
     let rules = r#"[{"path": "/ha-nfc/*/disk-1.vmdk", "truncate": 30000}]"#;
     let error = lost(&Room::new(false, rules), Files::of(files()));
-    said(&error, &["`edge` was not made: after ", "with file 2 of 3: `b.vmdk`: "]);
+    said(&error, &["it was not made: after ", "with file 2 of 3: `b.vmdk`: "]);
 }
 
 #[test]
@@ -95,7 +92,7 @@ fn an_appliance_that_is_not_whole() {
     let short = Files { short: true, ..Files::of(files()) };
     said(&lost(&room, short), &["`a.vmdk`: it ends after ", "is not whole"]);
     let files_of = Files { wrong: true, ..Files::of(files()) };
-    said(&lost(&room, files_of), &["`edge` was not made: `b.vmdk` is not what the manifest says"]);
+    said(&lost(&room, files_of), &["it was not made: `b.vmdk` is not what the manifest says"]);
     let mut flat = files();
     flat[1].1 = vec![0; 100_000];
     said(&lost(&room, Files::of(flat.clone())), &["`b.vmdk`: it is no VMDK", "qemu-img convert"]);
@@ -129,7 +126,7 @@ fn a_lease_that_the_host_gives_up_ends_the_transfer() {
     };
     let files = Files { after: Some((30_000, Box::new(slow))), ..Files::of(files()) };
     let error = lost(&room, files);
-    said(&error, &["`edge` was not made: after ", "`a.vmdk`: the host gave the lease up"]);
+    said(&error, &["it was not made: after ", "`a.vmdk`: the host gave the lease up"]);
 }
 
 #[test]
@@ -147,7 +144,7 @@ fn a_completion_that_is_refused_leaves_nothing() {
     let room = Room::new(false, rules);
     let text = descriptor(&[]);
     let error = room.import(&wanted(&text, "edge"), Files::of(files())).err().unwrap();
-    said(&error, &["`edge` was not made"]);
+    said(&error, &["it was not made"]);
     assert!(room.machine("edge").is_none());
 }
 

@@ -37,7 +37,6 @@ fn it_says_what_will_be_made_and_hides_what_may_be_secret() {
         "its network `Inside` is `VM Network`",
         "network `VM Network`",
         "it is sent 3 files of 142 kB",
-        "settings as given: `hostname`, `admin.pw`; 1 by default",
         "OVF environment",
         "it is powered on",
     ] {

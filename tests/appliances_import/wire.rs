@@ -62,7 +62,7 @@ fn a_host_that_hangs_up_or_refuses_in_the_middle_leaves_nothing() {
         let error = import.and_then(|it| it.run(&changing())).unwrap_err();
         assert!(matches!(error.kind(), Kind::Network | Kind::Remote), "{error}");
         let said = error.to_string();
-        assert!(said.starts_with("`edge` was not made: after ") && said.contains(cause), "{said}");
+        assert!(said.starts_with("it was not made: after ") && said.contains(cause), "{said}");
         assert!(!there(&host, "edge"));
         host.close();
     }

@@ -271,7 +271,7 @@ fn a_hung_server_lets_go_when_the_call_is_cancelled() {
         });
         let error = refused(read(ctx.source(&url(&server, "/a.ova"))));
         assert_eq!(error.kind(), Kind::Cancelled, "{error}");
-        assert!(error.to_string().contains("/a.ova`: reading was stopped"), "{error}");
+        assert!(error.to_string().contains("/a.ova`: reading was cancelled"), "{error}");
         // Neither goes on, nor begins again.
         let late = refused(ctx.source(&url(&server, "/a.ova")));
         assert_eq!((late.kind(), server.dials()), (Kind::Cancelled, 1));

@@ -104,7 +104,7 @@ fn a_dry_run_says_what_is_asked_and_no_password() {
         &format!("- `{path}/edge.ova` (Acme Edge 1.2): 1 file, 9.0 kB, stored nowhere on the way"),
         "- there is no manifest to compare the files with",
         "- deployment option `large`, its default",
-        "- properties: guestinfo.hostname=web, guestinfo.admin_password=***, guestinfo.ssh=True",
+        "- properties: guestinfo.hostname=web, guestinfo.admin_password=***, guestinfo.ssh=True, 1 by default",
         "- the VM is made",
         "- but not before 1 licence is accepted: pass accept_licenses=true once you have read",
         "- licence: You must agree to all of this.",
