@@ -15,6 +15,7 @@ use crate::tools::args::{Arg, Args, Default};
 use crate::tools::ctx::Ctx;
 use crate::tools::disk::VM;
 use crate::tools::ova_collect::{Archive, Pieces, Remote, Saved, Sheet};
+use crate::tools::ova_source::is_url;
 use crate::tools::plan::Plan;
 use crate::tools::reply::{Record, Reply};
 use crate::tools::{Effect, Level, Tool};
@@ -83,6 +84,10 @@ fn plan<'a>(ctx: &Ctx<'a>, args: &Args) -> Result<Plan<Deed<'a>>> {
             return Err(Error::usage("an export cannot be written to a pipe").hint(
                 "How large a disk becomes is known at its end only; name a file or a folder",
             ));
+        }
+        _ if is_url(target) => {
+            return Err(Error::usage("an export cannot be written to a URL")
+                .hint("Name a file or a folder of this machine, or a folder on a datastore"));
         }
         _ if remote && ova => {
             return Err(Error::usage("an OVA cannot be written to a datastore")
