@@ -5,10 +5,13 @@
 
 They run in a sandbox: a home of its own, this repository linked into it as the working directory,
 BINARY on the PATH and where the musl build would put it, a simulated ESXi whose VMs are web01 and
-db01, and an sshd of our own as the host `jump`, whose home is a folder of the sandbox. What is not
-run literally:
+db01, and an sshd of our own as the hosts `jump` and `build`, whose home is a folder of the sandbox. What
+is not run literally:
 
 - 10.0.0.11, the README's ESXi, becomes the simulator's address;
+- blocks with appliances go to `jumpvisor simulate` instead, since the public simulator takes no SATA;
+- /srv/exchange is a folder of the sandbox, which https://files.example.com serves too (over plain http,
+  as 127.0.0.1); appliance.ova is an export of ours, there and in the home of `build`;
 - `ssh` and `scp` are given `-F` with the sandbox's configuration, since they do not heed HOME;
 - the first `check` has to fail and show the host's fingerprint, which then goes into the env file, as
   the text below the block says; then it has to pass;
@@ -22,6 +25,8 @@ A line for each check, then `N passed, M failed`.
 """
 
 import contextlib
+import functools
+import http.server
 import json
 import os
 import pathlib
@@ -35,6 +40,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -105,7 +111,7 @@ def commands(start, lines):
 
 class Sandbox:
     def __init__(self, root, binary, address):
-        self.root, self.address = root, address
+        self.root, self.meant, self.appliances = root, [("10.0.0.11", address)], ""
         self.home, self.jump, bin = root / "home", root / "jump", root / "bin"
         self.work = self.home / "jumpvisor"
         built = self.work / "target" / MUSL / "release"
@@ -130,12 +136,42 @@ class Sandbox:
 
     def run_block(self, shown):
         """Runs commands in one shell; status and output of each."""
-        script, out = "", self.root / "out"
+        out = self.root / "out"
+        script = self.appliances if any("_ov" in it for it in shown) else ""
         for at, command in enumerate(shown):
-            script += f"{{\n{command.replace('10.0.0.11', self.address)}\n}} >{out}.{at} 2>&1 </dev/null; echo $? >{out}.{at}.status\n"
+            for said, meant in self.meant:
+                command = command.replace(said, meant)
+            script += f"{{\n{command}\n}} >{out}.{at} 2>&1 </dev/null; echo $? >{out}.{at}.status\n"
         self.run(script)
         read = lambda name: pathlib.Path(f"{out}.{name}").read_text() if os.path.exists(f"{out}.{name}") else ""
         return [(int(read(f"{at}.status") or "-1"), read(at)) for at in range(len(shown))]
+
+    @contextlib.contextmanager
+    def exchange(self, binary):
+        """A folder with an appliance, a web server before it, and a simulated host of our own."""
+        folder = self.root / "exchange"
+        folder.mkdir()
+        made = [binary, "--demo", "call", "export_vm_ovf", "vm_name=test01", "target_path=appliance.ova"]
+        subprocess.run(made, cwd=folder, env={}, check=True, stdout=subprocess.DEVNULL)
+        shutil.copy(folder / "appliance.ova", self.jump)
+        (folder / "tools.iso").write_bytes(bytes(range(256)) * 300)
+        handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+        web = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        host = subprocess.Popen([binary, "simulate"], env={}, text=True, stdout=subprocess.PIPE)
+        try:
+            address, second = host.stdout.readline().strip(), host.stdout.readline()
+            self.appliances = f"export ESXI_HOST={address} ESXI_USER=root ESXI_PASS=secret ESXI_FINGERPRINT={FINGERPRINT.search(second)[0]}\n"
+            self.meant += [
+                ("/srv/exchange", str(folder)),
+                ("https://files.example.com", f"http://127.0.0.1:{web.server_port}"),
+                ("files.example.com", "127.0.0.1"),
+            ]
+            yield
+        finally:
+            host.terminate()
+            host.wait(10)
+            web.shutdown()
 
     @contextlib.contextmanager
     def sshd(self):
@@ -159,7 +195,7 @@ class Sandbox:
         (root / "session").chmod(0o755)
         user = pwd.getpwuid(os.getuid()).pw_name
         (root / "ssh_config").write_text(
-            f"Host jump\nHostName 127.0.0.1\nPort {port}\nUser {user}\nIdentityFile {root}/key\nIdentitiesOnly yes\n"
+            f"Host jump build\nHostName 127.0.0.1\nPort {port}\nUser {user}\nIdentityFile {root}/key\nIdentitiesOnly yes\n"
             f"UserKnownHostsFile {root}/known_hosts\nGlobalKnownHostsFile /dev/null\nBatchMode yes\n"
         )
         (root / "sshd_config").write_text(
@@ -319,7 +355,7 @@ def main():
         for vm, name in zip(json.loads(listed.stdout)["vms"], ("web01", "db01"), strict=True):
             rename = ["call", "rename_vm", f"name={vm['id']}", f"new_name={name}"]
             subprocess.run([binary, *rename], env=ours, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        with sandbox.sshd():
+        with sandbox.sshd(), sandbox.exchange(binary):
             readme = ROOT / "README.md"
             others = sorted(it for it in ROOT.glob("*.md") if it != readme)
             for path in (readme, *others):

@@ -154,6 +154,22 @@ fn a_snapshot_that_cannot_be_removed_is_told() {
 }
 
 #[test]
+fn behind_a_vcenter_the_lease_says_by_what_its_host_is_known() {
+    const NONE: &str = "<sslThumbprint></sslThumbprint>";
+    const SHA1: &str = "<sslThumbprint>01:02:03:04:05:06:07:08:09:0A:0B:0C:0D:0E:0F:10:11:12:13:14\
+                        </sslThumbprint>";
+    // What vCenter knows of that host, where the lease says nothing.
+    let known = "Fingerprint([27, 101, 246, 138,";
+    for (swap, wanted) in [(Some((NONE, SHA1)), "Thumbprint([1, 2, 3, 4,"), (None, known)] {
+        let lab = Lab::of(true, "[]", swap);
+        let target = format!(r#""target_path":{}"#, json_text(&lab.path("it.ova")));
+        lab.export("db01", &target).unwrap();
+        let reached = lab.reached();
+        assert!(reached.len() == 2 && reached.iter().all(|it| it.contains(wanted)), "{reached:?}");
+    }
+}
+
+#[test]
 fn who_cancels_in_the_middle_leaves_nothing() {
     for name in ["test01", "web01"] {
         let lab = Lab::new("[]");

@@ -14,7 +14,7 @@ use crate::text::json::{Object, Value};
 use crate::tools::args;
 use crate::tools::reply::Shown;
 use crate::tools::run::{Caller, Gate, Outcome, error_object};
-use crate::tools::{Effect, Level, find};
+use crate::tools::{Effect, Level, Tool, find};
 
 /// How long a stopped call that only reads may still take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
@@ -34,6 +34,11 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
         watcher
     });
     let caller = Caller { user: crate::app::user(), level: Level::Admin, cancel, watcher };
+    let may_hang = |it: &Tool| {
+        let writes = it.args.iter().any(|arg| arg.writes_here && arguments.contains_key(arg.name));
+        it.effect == Effect::Reads && !writes
+    };
+    let hangs = find(&command.tool).is_none_or(|(_, tool)| may_hang(tool));
     let (worker, tool) = (gate.clone(), command.tool.clone());
     std::thread::spawn(move || {
         let called = catch_unwind(AssertUnwindSafe(|| worker.call(&tool, arguments, caller)));
@@ -42,7 +47,7 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
             correlation: String::new(),
         })));
     });
-    let outcome = outcome(&command.tool, &ended);
+    let outcome = outcome(&command.tool, hangs, &ended);
     print::end_bar();
     let status = told(outcome, command.json);
     // Also when nobody could be told: a full disk behind `>` must not leak a session.
@@ -62,12 +67,12 @@ fn told(outcome: Outcome, as_json: bool) -> Result<u8> {
 }
 
 /// How the call ends. After a signal a call that changes something is seen to its end, because it
-/// stops its tasks and cleans up; one that only reads is left where it hangs.
-fn outcome(tool: &str, ended: &Receiver<Option<Outcome>>) -> Outcome {
-    let reads = find(tool).is_none_or(|(_, tool)| tool.effect == Effect::Reads);
+/// stops its tasks and cleans up, as does one that writes a file here; one that only reads may be left
+/// where it `hangs`.
+fn outcome(tool: &str, hangs: bool, ended: &Receiver<Option<Outcome>>) -> Outcome {
     let mut next = ended.recv().ok();
     if matches!(next, Some(None)) {
-        next = match reads {
+        next = match hangs {
             true => ended.recv_timeout(GRACE).ok(),
             false => ended.recv().ok(),
         };

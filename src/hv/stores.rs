@@ -106,7 +106,8 @@ pub struct Slot {
     pub makes: Option<String>,
     /// What is free there, in bytes, as far as the hypervisor knows.
     pub free_bytes: Option<i64>,
-    /// What to know before; a sentence.
+    /// What to know before; a sentence. While it stands, [`Stores::write`] also refuses what would be
+    /// of no use there.
     pub warning: Option<String>,
 }
 

@@ -119,9 +119,16 @@ impl Exchange for Local {
             Some(upload) => upload,
             None => &mut body,
         };
-        let mut asked =
-            Request { method: request.method, target: &request.path, headers: &headers, body };
-        let answer = self.0.answer(&mut asked);
+        let mut body = Heard { body, failed: None };
+        let answer = self.0.answer(&mut Request {
+            method: request.method,
+            target: &request.path,
+            headers: &headers,
+            body: &mut body,
+        });
+        if let Some(error) = body.failed {
+            return Err(exchange::from_io(error));
+        }
         let length = match &answer.body {
             Body::Whole(bytes) => u64::try_from(bytes.len()).ok(),
             Body::Stream(_, length) => *length,
@@ -142,6 +149,22 @@ impl Exchange for Local {
 
     fn shutdown(&self) {
         self.0.shutdown();
+    }
+}
+
+/// A body whose failure is its sender's to tell, whatever the service makes of it.
+struct Heard<'a> {
+    body: &'a mut dyn Read,
+    failed: Option<io::Error>,
+}
+
+impl Read for Heard<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.body.read(into).map_err(|error| {
+            let kind = error.kind();
+            self.failed.get_or_insert(error);
+            io::Error::from(kind)
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::change;
 use crate::error::{Error, Kind, Result, quoted};
 use crate::files::flow::{Shown, beginning, pour};
 use crate::files::source::Source;
+use crate::files::url::scheme;
 use crate::hv::meter::{Meter, amount};
 use crate::hv::stores::Slot;
 use crate::text::percent::decode;
@@ -55,7 +56,7 @@ const OFFSET: Arg =
 const REMOTE: Arg =
     Arg::text("remote_path", "on the datastore; with `/` at the end, under its own name")
         .required();
-const LOCAL: Arg = Arg::text("local_path", "file on this machine");
+const LOCAL: Arg = Arg::text("local_path", "file on this machine, or - for standard input");
 const CONTENT: Arg = Arg::text("content_base64", "instead, up to 1 MB").measured();
 // A URL may hold a password.
 const URL: Arg = Arg::text("url", "instead, http or https").measured();
@@ -134,6 +135,7 @@ struct Uploading {
 fn opened(ctx: &Ctx<'_>, args: &Args) -> Result<(Source<'static>, String)> {
     let given = [args.opt_text(LOCAL), args.opt_text(CONTENT), args.opt_text(URL)];
     match given {
+        [Some("-"), None, None] => Ok((ctx.source("-")?, "standard input".to_owned())),
         [Some(path), None, None] => {
             Ok((ctx.files.open(path)?, format!("`{path}` of this machine")))
         }
@@ -149,6 +151,10 @@ fn opened(ctx: &Ctx<'_>, args: &Args) -> Result<(Source<'static>, String)> {
             Ok((source, "the given content".to_owned()))
         }
         [None, None, Some(url)] => {
+            if scheme(url).is_none() {
+                return Err(Error::usage("`url` is no http or https URL")
+                    .hint("A file of this machine is a local_path"));
+            }
             let source = ctx.source(url)?;
             let shown = source.shown().to_owned();
             Ok((source, shown))
@@ -229,6 +235,11 @@ fn upload(ctx: &Ctx<'_>, it: Uploading) -> Result<Reply> {
     let mut look = |piece: &[u8]| {
         sum.add(piece);
         match piece.is_empty() {
+            // Whoever fills the pipe may have failed, and his file would be replaced by nothing.
+            true if size.is_none() && sum.bytes == 0 => {
+                Err(Error::new(Kind::Conflict, format!("nothing came from {from}"))
+                    .hint("Look whether what sends it has failed"))
+            }
             true => sum.agreed(wanted.as_deref()).map(drop),
             false => meter.add(piece.len()),
         }

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ring::digest;
 
-use crate::error::{Error, Kind, Result, quoted};
+use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::files::source::pump;
 use crate::files::target::{Folder, Target};
@@ -330,6 +330,8 @@ pub struct Sent {
     /// Where each file goes.
     slots: Vec<(String, Slot)>,
     written: usize,
+    /// Words on what was replaced and could not be deleted.
+    left: Vec<String>,
 }
 
 impl Remote<'_> {
@@ -345,7 +347,8 @@ impl Remote<'_> {
         let call = self.sent.call.as_ref().ok_or_else(unbegun)?;
         let at = self.sent.slots.iter().position(|(it, _)| it == name).ok_or_else(unbegun)?;
         let mut body = Counted::new(body);
-        self.stores.write(call, &self.sent.slots[at].1, size, &mut body)?;
+        let left = self.stores.write(call, &self.sent.slots[at].1, size, &mut body)?;
+        self.sent.left.extend(left);
         // In the order of what was written, so that a failure knows what to take away.
         self.sent.slots.swap(at, self.sent.written);
         self.sent.written += 1;
@@ -383,14 +386,15 @@ impl Collect for Remote<'_> {
         for name in names.iter().chain([&manifest_name(&descriptor)]) {
             let path = Remote::path(&self.folder, name);
             let slot = self.stores.slot(call, self.store.as_deref(), &path, self.overwrite)?;
-            self.sent.slots.push((name.clone(), slot));
+            // Its disks are meant to be packed: whoever deploys them unpacks them.
+            self.sent.slots.push((name.clone(), Slot { warning: None, ..slot }));
         }
         (self.sent.call, self.sent.descriptor) = (Some(call.clone()), descriptor);
         Ok(())
     }
 
     fn file(&mut self, name: &str, body: &mut dyn Read) -> Result<u64> {
-        self.send(name, None, body).map_err(|error| error.during(format!("`{}`", quoted(name))))
+        self.send(name, None, body)
     }
 
     fn finish(&mut self, descriptor: &str) -> Result<Vec<String>> {
@@ -410,7 +414,9 @@ impl Collect for Remote<'_> {
         let count = counted(all.len() + 1, "file");
         self.sent.written = 0;
         self.sent.slots.clear();
-        Ok(vec![format!("{count} on the datastore, the descriptor as {shown}")])
+        let mut done = vec![format!("{count} on the datastore, the descriptor as {shown}")];
+        done.append(&mut self.sent.left);
+        Ok(done)
     }
 }
 

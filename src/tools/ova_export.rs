@@ -10,10 +10,12 @@ use crate::files::Files;
 use crate::hv::appliances::{Collect, Export};
 use crate::hv::meter::amount;
 use crate::hv::prepared::Prepared;
+use crate::hv::stores::Slot;
 use crate::tools::args::{Arg, Args, Default};
 use crate::tools::ctx::Ctx;
 use crate::tools::disk::VM;
 use crate::tools::ova_collect::{Archive, Pieces, Remote, Saved, Sheet};
+use crate::tools::ova_source::is_url;
 use crate::tools::plan::Plan;
 use crate::tools::reply::{Record, Reply};
 use crate::tools::{Effect, Level, Tool};
@@ -82,6 +84,10 @@ fn plan<'a>(ctx: &Ctx<'a>, args: &Args) -> Result<Plan<Deed<'a>>> {
             return Err(Error::usage("an export cannot be written to a pipe").hint(
                 "How large a disk becomes is known at its end only; name a file or a folder",
             ));
+        }
+        _ if is_url(target) => {
+            return Err(Error::usage("an export cannot be written to a URL")
+                .hint("Name a file or a folder of this machine, or a folder on a datastore"));
         }
         _ if remote && ova => {
             return Err(Error::usage("an OVA cannot be written to a datastore")
@@ -166,15 +172,21 @@ fn on_store<'a>(
     (overwrite, _, sheet): How,
 ) -> Result<Place<'a>> {
     let stores = ctx.stores()?;
-    let path = Remote::path(target, &format!("{stem}.ovf"));
-    let slot = stores.slot(&ctx.call, store, &path, overwrite)?;
+    let mut losses = Vec::new();
+    let mut slot = |end: &str| -> Result<Slot> {
+        let path = Remote::path(target, &format!("{stem}{end}"));
+        let slot = stores.slot(&ctx.call, store, &path, overwrite)?;
+        losses
+            .extend(slot.replaces.map(|it| format!("the {it} bytes that {} has now", slot.shown)));
+        Ok(slot)
+    };
+    // A disk of before is not replaced, and that is known now and not once the VM is held.
+    let [slot, ..] = [slot(".ovf")?, slot(".mf")?, slot("-disk1.vmdk")?];
     let made = slot.makes.map_or(String::new(), |it| format!("; the folder `{it}` is made"));
     let step = format!("all files are written beside the descriptor {}{made}", slot.shown);
-    let losses = slot.replaces.map(|it| format!("the {it} bytes that {} has now", slot.shown));
     let (store, folder) = (store.map(str::to_owned), target.to_owned());
     let sent = std::default::Default::default();
     let into = Remote { stores, store, folder, overwrite, sheet, sent };
-    let losses = losses.into_iter().collect();
     Ok(Place { into: Box::new(into), target: slot.shown, step, losses })
 }
 

@@ -351,7 +351,7 @@ pub fn write(
         made(it, call, &at.beside(folder.clone()))?;
     }
     let part = at.beside(temporary(&at.path));
-    let mut body = Sent { body: Cursor::new(first).chain(body), call, bytes: 0 };
+    let mut body = Sent { body: Cursor::new(first).chain(body), call, bytes: 0, failed: false };
     let sent = send(it, call, (&part, &at), size, &mut body);
     let whole = sent.is_ok();
     let placed = sent.and_then(|()| {
@@ -363,8 +363,8 @@ pub fn write(
     placed.map_err(|error| match whole && unclear(&error) {
         true => error.during(format!("all of it is there as {}", part.full())),
         false => match removed(it, &part) {
-            // What may have taken effect is taken back.
-            Ok(()) if error.kind() == Kind::Network => {
+            // What may have taken effect is taken back; who gives the bytes has advice of his own.
+            Ok(()) if error.kind() == Kind::Network && !body.failed => {
                 error.hint_instead("Nothing of it is kept; try again")
             }
             Ok(()) => error,
@@ -381,12 +381,14 @@ struct Sent<'a, R> {
     body: R,
     call: &'a Call,
     bytes: u64,
+    /// It could not be read to its end.
+    failed: bool,
 }
 
 impl<R: Read> Read for Sent<'_, R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.call.check().map_err(into_io)?;
-        let got = self.body.read(into)?;
+        let got = self.body.read(into).inspect_err(|_| self.failed = true)?;
         self.bytes += got as u64;
         Ok(got)
     }

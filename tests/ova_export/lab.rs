@@ -27,8 +27,8 @@ use jumpvisor::tools::run::{Caller, Gate, Outcome};
 use jumpvisor::vim::version::Version;
 use jumpvisor::vsphere::session::{Account, Session};
 use jumpvisor::vsphere::wire::Wire;
-use jumpvisor::vsphere::{Address, Defaults, Vsphere, nowhere};
-use jumpvisor::web::exchange::{Exchange, Request, Response};
+use jumpvisor::vsphere::{Address, Defaults, Elsewhere, Vsphere};
+use jumpvisor::web::exchange::{Exchange, Request, Response, Upload};
 
 /// 2026-01-15T08:00:00Z
 const NOW: i64 = 1_768_464_000_000;
@@ -53,6 +53,10 @@ pub fn json_text(text: &str) -> String {
 #[derive(Clone, Default)]
 struct Sent {
     whole: Arc<Mutex<Vec<(u64, String)>>>,
+    /// The same of what came to the host.
+    taken: Arc<Mutex<Vec<(u64, String)>>>,
+    /// Whom a vCenter said to ask, and by what he is known.
+    reached: Arc<Mutex<Vec<String>>>,
     /// Who is cancelled after so many bytes.
     cancel: Cancel,
     after: Arc<AtomicU64>,
@@ -61,13 +65,46 @@ struct Sent {
 struct Tap {
     inner: Local,
     sent: Sent,
+    /// What is put in the place of what else in answers.
+    swap: Option<(&'static str, &'static str)>,
+}
+
+/// An upload that is digested on its way.
+struct Taken<'a> {
+    body: &'a mut dyn Read,
+    size: u64,
+    digest: ring::digest::Context,
+}
+
+impl Read for Taken<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let got = self.body.read(into)?;
+        self.size += got as u64;
+        self.digest.update(&into[..got]);
+        Ok(got)
+    }
 }
 
 impl Exchange for Tap {
     fn exchange(&self, request: &Request) -> Result<Response> {
+        let digest = ring::digest::Context::new(&ring::digest::SHA256);
+        let disk = request.path.contains("nfc/");
+        if let Some(mut upload) = request.upload.as_ref().filter(|_| disk) {
+            let length = upload.length;
+            let mut taken = Taken { body: &mut upload, size: 0, digest };
+            let mut own = Request::new(request.method, request.path.clone(), b"");
+            own.headers.clone_from(&request.headers);
+            let answer = self.inner.exchange(&own.sending(Upload::new(&mut taken, length)));
+            self.sent.taken.lock().unwrap().push((taken.size, hex(taken.digest.finish())));
+            return answer;
+        }
         let mut response = self.inner.exchange(request)?;
-        if request.path.contains("/ha-nfc/") {
-            let digest = ring::digest::Context::new(&ring::digest::SHA256);
+        if let Some((old, new)) = self.swap.filter(|_| request.path == "/sdk") {
+            let mut text = String::new();
+            response.body.read_to_string(&mut text).unwrap();
+            response.body = Box::new(io::Cursor::new(text.replace(old, new).into_bytes()));
+        }
+        if disk {
             let sent = self.sent.clone();
             let body = Heard { body: response.body, size: 0, digest: Some(digest), sent };
             response.body = Box::new(body);
@@ -115,21 +152,32 @@ pub struct Lab {
 impl Lab {
     /// A host on which these things go wrong.
     pub fn new(rules: &str) -> Lab {
+        Lab::of(false, rules, None)
+    }
+
+    /// The same of a vCenter, or with answers that are changed on their way.
+    pub fn of(vcenter: bool, rules: &str, swap: Option<(&'static str, &'static str)>) -> Lab {
         let version = Version::parse("8.0.3.0").unwrap();
-        let start = Start { vcenter: false, machines: None, version, now: NOW };
+        let start = Start { vcenter, machines: None, version, now: NOW };
         let rules = Rules::parse(rules).unwrap();
         let simulator = Simulator::new(world(&start).unwrap(), Clock::jumping(NOW), rules);
         let simulator = Arc::new(simulator);
         let sent = Sent::default();
         sent.after.store(u64::MAX, Ordering::SeqCst);
-        let tap = Tap { inner: Local(simulator.clone()), sent: sent.clone() };
+        let (inner, heard) = (simulator.clone(), sent.clone());
+        let tap = move || Tap { inner: Local(inner.clone()), sent: heard.clone(), swap };
         let account = Account {
             user: "root".to_owned(),
             password: Secret::new("secret"),
             silence: Duration::from_secs(60),
             idle: Duration::from_secs(600),
         };
-        let session = Session::new(Wire::new(Box::new(tap)), account);
+        let session = Session::new(Wire::new(Box::new(tap())), account);
+        let reached = sent.reached.clone();
+        let reach = move |it: &Elsewhere| -> Result<Box<dyn Exchange>> {
+            reached.lock().unwrap().push(format!("{}:{} {:?}", it.host, it.port, it.trust));
+            Ok(Box::new(tap()))
+        };
         let address = Address {
             shown: "lab".to_owned(),
             host: "lab".to_owned(),
@@ -138,7 +186,7 @@ impl Lab {
             kind: "esxi",
         };
         let host =
-            Vsphere::new(session, Defaults::default(), address, Box::new(|| None), nowhere());
+            Vsphere::new(session, Defaults::default(), address, Box::new(|| None), Box::new(reach));
         let number = NEXT.fetch_add(1, Ordering::SeqCst);
         let folder = format!("export-{}-{number}", std::process::id());
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(folder);
@@ -146,7 +194,7 @@ impl Lab {
         let gate = Gate {
             files: Files::anywhere(),
             fleet: Fleet::new(vec![Server { name: "lab".to_owned(), host: Box::new(host) }]),
-            offer: Offer::default(),
+            offer: Offer::everything(),
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
             call_timeout: Duration::from_secs(30),
@@ -171,6 +219,11 @@ impl Lab {
         self.call("export_vm_ovf", &arguments, self.sent.cancel.clone())
     }
 
+    /// Calls a tool that nobody cancels.
+    pub fn ask(&self, tool: &str, arguments: &str) -> Result<String> {
+        self.call(tool, arguments, Cancel::default())
+    }
+
     fn call(&self, tool: &str, arguments: &str, cancel: Cancel) -> Result<String> {
         let Ok(json::Value::Object(arguments)) = json::parse(arguments) else {
             panic!("{arguments}");
@@ -185,6 +238,16 @@ impl Lab {
     /// Bytes and digest of each disk that the host has sent whole.
     pub fn sent(&self) -> Vec<(u64, String)> {
         self.sent.whole.lock().unwrap().clone()
+    }
+
+    /// Bytes and digest of each disk that the host has taken.
+    pub fn taken(&self) -> Vec<(u64, String)> {
+        std::mem::take(&mut *self.sent.taken.lock().unwrap())
+    }
+
+    /// Whom a vCenter said to ask since the last time.
+    pub fn reached(&self) -> Vec<String> {
+        std::mem::take(&mut *self.sent.reached.lock().unwrap())
     }
 
     /// Every file below the folder, and every folder that holds none.

@@ -11,7 +11,7 @@ use jumpvisor::hv::prepared::Prepared;
 use jumpvisor::hv::stores::{Browse, Entry, Slot, StoreDetail, Stored, Stores, Transfer};
 use jumpvisor::tools::ova_collect::{Remote, Sheet};
 
-use crate::lab::digest;
+use crate::lab::{Lab, digest};
 
 /// Files by path; a folder ends with `/`.
 #[derive(Default)]
@@ -187,4 +187,50 @@ fn a_descriptor_that_leaves_a_disk_out_is_refused() {
     assert!(error.contains("does not name `vm-disk1.vmdk`"), "{error}");
     drop(it);
     assert_eq!(stores.names(), [""; 0]);
+}
+
+const ON_STORE: &str = r#""datastore":"nas01","target_path":"exp/ü 50% + #1""#;
+
+#[test]
+fn what_lies_on_a_datastore_is_deployed_from_there() {
+    for (vcenter, name) in [(false, "test01"), (false, "db01"), (true, "web01")] {
+        let lab = Lab::of(vcenter, "[]", None);
+        let shown = lab.export(name, ON_STORE).unwrap();
+        let sent = lab.sent();
+        assert!(sent.iter().all(|(_, sum)| shown.contains(sum)), "{shown}");
+        lab.must_be_untouched(name);
+        // A disk of before is not replaced, and the machine is not held to find that out.
+        let again = lab.export(name, &format!(r#"{ON_STORE},"overwrite":true"#)).unwrap_err();
+        assert!(again.to_string().contains("delete_datastore_file"), "{again}");
+        assert_eq!(lab.sent().len(), 0);
+        let from =
+            format!(r#"{{"ovf_path":"[nas01] exp/ü 50% + #1/{name}.ovf","vm_name":"back"}}"#);
+        let shown = lab.ask("deploy_ovf", &from).unwrap();
+        assert!(shown.contains("compared with the manifest"), "{shown}");
+        assert_eq!(lab.taken(), sent, "{name}");
+    }
+}
+
+#[test]
+fn what_breaks_off_leaves_nothing_on_a_datastore() {
+    let gone = r#"[{"path": "/ha-nfc/*", "nth": 2, "drop": 70000}]"#;
+    let full = r#"[{"path": "/folder/exp/*disk2*", "status": 500}]"#;
+    let last = r#"[{"path": "/folder/exp/*.ovf*", "status": 500}]"#;
+    let cut = r#"[{"path": "/folder/exp/*disk1*", "truncate": 70000}]"#;
+    for rules in [gone, full, last, cut, "[]"] {
+        let lab = Lab::new(rules);
+        if rules == "[]" {
+            lab.cancel_after(200_000);
+        }
+        let error = lab.export("db01", ON_STORE).unwrap_err();
+        assert_eq!(error.kind() == Kind::Cancelled, rules == "[]", "{error}");
+        let left = r#"{"datastore":"nas01","path":"exp","recursive":true}"#;
+        match lab.ask("browse_datastore", left) {
+            Ok(left) => {
+                assert!(!left.contains("file") && !left.contains("disk"), "{rules}: {left}")
+            }
+            Err(error) => assert_eq!(error.kind(), Kind::NotFound, "{rules}: {error}"),
+        }
+        lab.must_be_untouched("db01");
+    }
 }
