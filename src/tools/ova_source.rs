@@ -191,7 +191,7 @@ fn beside<'a>(ctx: &Ctx<'a>, call: Call, store: Option<&str>, text: &str) -> Ope
             }
         }
         if let Some(error) = failure {
-            log::debug!("a file beside a descriptor is not there: {error}");
+            crate::logging::debug!("a file beside a descriptor is not there: {error}");
         }
         Ok(None)
     })
