@@ -38,6 +38,8 @@ impl Read for Opened<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.source.read(into)
     }
+
+    crate::text::reading::shared!();
 }
 
 impl Input for Opened<'_> {

@@ -103,6 +103,8 @@ impl Read for Wire {
             None => self.tcp.read(into),
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 impl Write for Wire {

@@ -324,6 +324,8 @@ impl Read for Rest {
             }
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The same, with its failures in our words.
@@ -338,6 +340,8 @@ impl Read for Explained {
         let failed = |error| into_io(explain(&self.peer, error, Part::Body, self.silence));
         self.rest.read(into).map_err(failed)
     }
+
+    crate::text::reading::shared!();
 }
 
 #[cfg(test)]
