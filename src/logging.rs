@@ -1,8 +1,10 @@
 //! The log: lines on standard error, ours from the chosen level on, libraries' from warnings on.
 //!
-//! Standard output belongs to answers. What a layer logs holds no secret, and the level below
-//! debug, at which the HTTP client would print every byte, is compiled out.
+//! Standard output belongs to answers. What a layer logs holds no secret. Surprising: the facade is
+//! compiled out below warnings, for libraries' words there are never shown but weigh much, and the
+//! HTTP client would print every byte. So our own go past it, by `info!` and `debug!` of this file.
 
+use std::fmt;
 use std::io::Write;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -16,15 +18,39 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let now = crate::text::time::now();
-            let line = format!("{now} {} {}\n", record.level(), record.args());
-            // Where even standard error is gone there is nobody left to tell.
-            let _ = std::io::stderr().write_all(line.as_bytes());
+            write(record.level(), record.args());
         }
     }
 
     fn flush(&self) {}
 }
+
+fn write(level: Level, text: &fmt::Arguments<'_>) {
+    let now = crate::text::time::now();
+    let line = format!("{now} {level} {text}\n");
+    // Where even standard error is gone there is nobody left to tell.
+    let _ = std::io::stderr().write_all(line.as_bytes());
+}
+
+/// Writes a line if the log has been started with this level; what the macros below say.
+pub fn tell(level: Level, text: fmt::Arguments<'_>) {
+    if level <= log::max_level() {
+        write(level, &text);
+    }
+}
+
+/// What an admin may want to know of a day that went well.
+macro_rules! info {
+    ($($it:tt)*) => { $crate::logging::tell(log::Level::Info, format_args!($($it)*)) };
+}
+
+/// What helps when something is looked for.
+macro_rules! debug {
+    ($($it:tt)*) => { $crate::logging::tell(log::Level::Debug, format_args!($($it)*)) };
+}
+
+pub(crate) use debug;
+pub(crate) use info;
 
 /// Starts the log; a second start only changes the level.
 pub fn start(level: LevelFilter) {

@@ -238,7 +238,7 @@ impl Issuer {
         match loaded {
             Ok((found, keys)) => {
                 if state.failed {
-                    log::info!("the issuer {} answers again", self.expected.issuer);
+                    crate::logging::info!("the issuer {} answers again", self.expected.issuer);
                 }
                 (state.failed, state.found, state.loaded) =
                     (false, Some(found), Some(clock.steady));

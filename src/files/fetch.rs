@@ -216,7 +216,7 @@ impl Fetch {
             if !to.same_origin(&self.at) {
                 (to, self.client) = (to.without_login(), None);
             }
-            log::debug!("`{}` leads to `{to}`", self.at);
+            crate::logging::debug!("`{}` leads to `{to}`", self.at);
             self.at = to;
         }
         let said = format!("its server redirects more than {MOST_REDIRECTS} times");

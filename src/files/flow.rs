@@ -35,6 +35,8 @@ impl Read for Shown<'_> {
         }
         Ok(got)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// Reads to the end.

@@ -245,6 +245,8 @@ impl Read for Source<'_> {
         self.at += got as u64;
         Ok(got)
     }
+
+    crate::text::reading::shared!();
 }
 
 #[cfg(test)]

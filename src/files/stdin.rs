@@ -56,4 +56,6 @@ impl Read for Pipe {
             }
         }
     }
+
+    crate::text::reading::shared!();
 }

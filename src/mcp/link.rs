@@ -245,7 +245,7 @@ impl Link {
         let written =
             output.write_all(format!("{line}\n").as_bytes()).and_then(|()| output.flush());
         if let Err(why) = written {
-            log::info!("the client does not read any more: {why}");
+            crate::logging::info!("the client does not read any more: {why}");
             *out = None;
             self.note(|phase| phase.broken = true);
             self.cancel_all();

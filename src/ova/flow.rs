@@ -174,6 +174,8 @@ impl Read for Flow<'_> {
             Way::Gone => Ok(0),
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 impl Stored<'_> {
@@ -435,6 +437,8 @@ impl Read for Stored<'_> {
         }
         Ok(0)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The name of a piece of a file.

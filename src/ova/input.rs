@@ -106,6 +106,8 @@ impl Read for Begun<'_> {
         self.given += most;
         Ok(most)
     }
+
+    crate::text::reading::shared!();
 }
 
 impl Input for Begun<'_> {
@@ -141,6 +143,8 @@ impl Read for Unpacked<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.data.read(into).map_err(|error| not_unpacked(&self.shown, error))
     }
+
+    crate::text::reading::shared!();
 }
 
 impl Input for Unpacked<'_> {

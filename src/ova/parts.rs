@@ -244,6 +244,8 @@ impl Read for Archive<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.tar.read(into)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The present file's data.
@@ -258,4 +260,6 @@ impl Read for Parts<'_> {
             Parts::Folder(_) => Err(into_io(Error::bug("no file is open"))),
         }
     }
+
+    crate::text::reading::shared!();
 }

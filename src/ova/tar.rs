@@ -165,6 +165,8 @@ impl<R: Read> Read for Tar<R> {
             Err(error) => Err(into_io(error)),
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 fn read(input: &mut impl Read, into: &mut [u8]) -> Result<usize> {

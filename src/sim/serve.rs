@@ -191,7 +191,7 @@ impl Shared {
             match listener.accept() {
                 Ok((stream, _)) => Shared::admit(&self, stream),
                 Err(why) => {
-                    log::debug!("the simulated host cannot accept: {why}");
+                    crate::logging::debug!("the simulated host cannot accept: {why}");
                     thread::sleep(REST);
                 }
             }
@@ -226,7 +226,7 @@ impl Shared {
     fn serve(&self, stream: TcpStream, welcome: bool) {
         let wire = match Wire::new(stream, self.tls.as_ref(), self.limits.silence) {
             Ok(wire) => wire,
-            Err(why) => return log::debug!("a connection is of no use: {why}"),
+            Err(why) => return crate::logging::debug!("a connection is of no use: {why}"),
         };
         let mut limits = self.limits;
         if !welcome {

@@ -9,6 +9,7 @@ pub mod json;
 pub mod nearest;
 pub mod order;
 pub mod percent;
+pub mod reading;
 mod scan;
 pub mod secret;
 pub mod sorted;

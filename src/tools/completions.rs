@@ -59,6 +59,6 @@ fn places(fleet: &Fleet, call: &Call, server: Option<&str>, kind: PlaceKind) -> 
 }
 
 fn unasked(error: &crate::error::Error) -> Vec<String> {
-    log::info!("no completions: {error}");
+    crate::logging::info!("no completions: {error}");
     Vec::new()
 }

@@ -123,6 +123,8 @@ impl Read for Counted<'_> {
         self.size += got as u64;
         Ok(got)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The manifest's name beside a descriptor's.

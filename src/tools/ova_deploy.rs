@@ -108,6 +108,8 @@ impl Read for Files<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.0.read(into)
     }
+
+    crate::text::reading::shared!();
 }
 
 impl Supply for Files<'_> {

@@ -38,6 +38,8 @@ impl Read for Opened<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.source.read(into)
     }
+
+    crate::text::reading::shared!();
 }
 
 impl Input for Opened<'_> {
@@ -197,7 +199,7 @@ fn beside<'a>(ctx: &Ctx<'a>, call: Call, store: Option<&str>, text: &str) -> Ope
             }
         }
         if let Some(error) = failure {
-            log::debug!("a file beside a descriptor is not there: {error}");
+            crate::logging::debug!("a file beside a descriptor is not there: {error}");
         }
         Ok(None)
     })

@@ -81,7 +81,7 @@ impl Drop for Collector<'_> {
         if let Err(error) =
             self.session.invoke(self.call, self.live, &self.at, end, &Object::args())
         {
-            log::debug!("{end}: {error}");
+            crate::logging::debug!("{end}: {error}");
         }
     }
 }

@@ -255,7 +255,7 @@ impl Drop for Collector<'_> {
         let end = "DestroyCollector";
         let none = Object::args();
         if let Err(error) = self.session.invoke(&patient(), self.live, &self.at, end, &none) {
-            log::debug!("{end}: {error}");
+            crate::logging::debug!("{end}: {error}");
         }
     }
 }

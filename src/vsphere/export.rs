@@ -363,6 +363,8 @@ impl Read for Incoming<'_> {
             false => Err(into_io(Error::new(Kind::Remote, "what the host sends is no disk"))),
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 /// How a disk on its way begins and ends.

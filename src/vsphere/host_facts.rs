@@ -137,7 +137,7 @@ fn licence(it: &Vsphere, call: &Call, vcenter: bool, host: &HostAt, row: &Row) -
     match it.session.call(call, manager, "QueryAssignedLicenses", &args) {
         Ok(found) => found?.items().first()?.text("assignedLicense.name").map(str::to_owned),
         Err(error) => {
-            log::debug!("the licence of {} stays unknown: {error}", host.name);
+            crate::logging::debug!("the licence of {} stays unknown: {error}", host.name);
             None
         }
     }

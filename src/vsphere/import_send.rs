@@ -283,6 +283,8 @@ impl Read for Fed<'_> {
             into_io(error)
         })
     }
+
+    crate::text::reading::shared!();
 }
 
 #[cfg(test)]

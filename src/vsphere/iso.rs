@@ -66,7 +66,7 @@ pub fn find(
     match look(it, call, browser, &on, file) {
         Ok(()) => Ok((path, None)),
         Err(error) if matches!(error.kind(), Kind::Denied | Kind::Unsupported) => {
-            log::info!("{path} is taken unseen: {error}");
+            crate::logging::info!("{path} is taken unseen: {error}");
             let unseen = format!("whether {path} exists was not looked up: no right to browse");
             Ok((path, Some(unseen)))
         }

@@ -267,7 +267,7 @@ pub fn restart<'a>(
         match result {
             Ok(_) => Ok(vec![done.to_owned()]),
             Err(error) if standalone && is_its_end(&error) => {
-                log::info!("{shown} has gone while we waited: {error}");
+                crate::logging::info!("{shown} has gone while we waited: {error}");
                 Ok(vec![done.to_owned()])
             }
             Err(error) => Err(error),

@@ -230,7 +230,7 @@ fn query(
     match page.read_all(&args) {
         // Half of it may have been handed out; the rows of the second try say the same.
         Err(error) if page.broke_off => {
-            log::info!("{error}; asking once more");
+            crate::logging::info!("{error}; asking once more");
             page.read_all(&args)
         }
         result => result,

@@ -94,7 +94,7 @@ impl Rest {
             .header("vmware-api-session-id", open.id.reveal());
         request.silence = Some(parting);
         if let Err(error) = wire.send(&request) {
-            log::info!("end of the REST session: {error}");
+            crate::logging::info!("end of the REST session: {error}");
         }
     }
 }
@@ -124,7 +124,7 @@ impl Session {
             let open = self.opened(call, None)?;
             match self.rest_once(call, ask, &open) {
                 Err(error) if error.fault_name() == Some(EXPIRED) => {
-                    log::info!("the REST session has expired; logging in again");
+                    crate::logging::info!("the REST session has expired; logging in again");
                     let open = self.opened(call, Some(&open))?;
                     self.rest_once(call, ask, &open)
                 }
@@ -201,7 +201,7 @@ impl Session {
                     && !was_silent(&error)
                     && READS.contains(&ask.action) =>
             {
-                log::info!("{}: {error}; trying once more", ask.part);
+                crate::logging::info!("{}: {error}; trying once more", ask.part);
                 send()
             }
             result => result,

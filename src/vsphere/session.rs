@@ -206,7 +206,7 @@ impl Session {
         let live = self.live(call)?;
         match work(&live) {
             Err(error) if faults::is_expired(&error) => {
-                log::info!("the session has expired; logging in again");
+                crate::logging::info!("the session has expired; logging in again");
                 let live = self.renewed(call, Some(&live))?;
                 work(&live)
             }
@@ -255,7 +255,7 @@ impl Session {
                     && !was_silent(&error)
                     && is_repeatable(method) =>
             {
-                log::info!("{error}; trying once more");
+                crate::logging::info!("{error}; trying once more");
                 let (known, response) = self.send(call, live, this, method, args, silence)?;
                 self.answer(live, known, response)
             }
@@ -295,7 +295,7 @@ impl Session {
                     && (was_not_sent(&error) || is_repeatable(method)) =>
             {
                 call.check()?;
-                log::info!("{method}: {error}; trying once more");
+                crate::logging::info!("{method}: {error}; trying once more");
                 post()
             }
             result => result,
@@ -335,7 +335,7 @@ impl Session {
             if self.rest.is_open() {
                 let end = || self.rest.close(&self.wire, PARTING);
                 if let Err(error) = std::thread::Builder::new().spawn_scoped(scope, end) {
-                    log::info!("no thread to end the REST session: {error}");
+                    crate::logging::info!("no thread to end the REST session: {error}");
                 }
             }
             self.close_own();
@@ -373,7 +373,7 @@ impl Session {
             self.answer(live, method, response)
         });
         if let Err(error) = done {
-            log::info!("logout: {error}");
+            crate::logging::info!("logout: {error}");
         }
     }
 
@@ -396,7 +396,7 @@ impl Session {
                 }
                 let unused = lock(&pulse.last).is_none_or(|at| at.elapsed() >= idle);
                 if unused && pulse.under_way.load(Ordering::SeqCst) == 0 {
-                    log::info!("the session was not used for {idle:?}; logging out");
+                    crate::logging::info!("the session was not used for {idle:?}; logging out");
                     session.close();
                     return;
                 }

@@ -90,6 +90,8 @@ impl Read for Held {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         self.body.read(into)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The place that a file's name and path mean.
@@ -392,6 +394,8 @@ impl<R: Read> Read for Sent<'_, R> {
         self.bytes += got as u64;
         Ok(got)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// Sends all of it to the first place, which messages call the second, and sees that all of it came.

@@ -130,7 +130,7 @@ impl Stop {
         let call = Call::new(Rights::Change).within(Duration::from_secs(30));
         let none = Object::args();
         let Err(error) = self.session.call(&call, &self.task, "CancelTask", &none) else { return };
-        log::info!("{} was not cancelled: {error}", self.task);
+        crate::logging::info!("{} was not cancelled: {error}", self.task);
         if error.fault_name() == Some("InvalidState") {
             return;
         }
@@ -142,7 +142,7 @@ impl Stop {
         let Some(collector) = collector else { return };
         let end = "CancelWaitForUpdates";
         if let Err(error) = self.session.call(&call, &collector, end, &none) {
-            log::debug!("{end}: {error}");
+            crate::logging::debug!("{end}: {error}");
         }
     }
 }

@@ -69,6 +69,8 @@ impl Read for Watched {
         self.meter.add(read).map_err(into_io)?;
         Ok(read)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// Writes a file of a guest.

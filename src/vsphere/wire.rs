@@ -112,6 +112,8 @@ impl Read for Counted {
         self.counts.received.fetch_add(read as u64, Ordering::Relaxed);
         Ok(read)
     }
+
+    crate::text::reading::shared!();
 }
 
 fn not_soap(status: u16, response: &Response) -> Error {

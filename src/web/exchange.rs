@@ -90,6 +90,8 @@ impl Read for &Upload<'_> {
         }
         Ok(read)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The path without its query, which may hold a ticket.

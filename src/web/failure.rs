@@ -119,7 +119,7 @@ impl Peer {
     }
 
     fn too_slow(&self, who: &str, stage: Stage, reason: Timeout) -> Error {
-        log::debug!("connecting to {who} ran out of time: {reason}");
+        crate::logging::debug!("connecting to {who} ran out of time: {reason}");
         let within = seconds(self.connect_timeout);
         if stage == Stage::Handshake {
             let text = format!(
@@ -151,7 +151,7 @@ impl Peer {
 
     /// An answer whose compression cannot be undone.
     pub(crate) fn not_inflated(&self, error: &io::Error) -> Error {
-        log::debug!("the answer of `{}` cannot be inflated: {error}", self.name);
+        crate::logging::debug!("the answer of `{}` cannot be inflated: {error}", self.name);
         self.network("sent a compressed answer that is damaged or cut short")
     }
 

@@ -45,6 +45,8 @@ impl Read for Raw {
             read => read,
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 /// What gzip has packed, unpacked; one member may follow another.
@@ -116,6 +118,8 @@ impl<R: Read> Read for Gunzip<R> {
         }
         Ok(0)
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The bytes of an answer with gzip undone.
@@ -184,4 +188,6 @@ impl<R: Read> Read for Inflated<R> {
             if known { error } else { into_io(self.peer.not_inflated(&error)) }
         })
     }
+
+    crate::text::reading::shared!();
 }

@@ -108,6 +108,8 @@ impl Read for Wire {
             tls.process_new_packets().map_err(io::Error::other)?;
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 /// Not by rustls's own stream: that one keeps to itself that a write timed out, tries again with the

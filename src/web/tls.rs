@@ -117,7 +117,7 @@ fn rule(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Rule> {
         Trust::System => {
             let found = rustls_native_certs::load_native_certs();
             for error in &found.errors {
-                log::debug!("a part of the system's certificates is left out: {error}");
+                crate::logging::debug!("a part of the system's certificates is left out: {error}");
             }
             Rule::System(system(found.certs, provider)?)
         }
@@ -151,7 +151,9 @@ fn chain(
 ) -> Option<Arc<WebPkiServerVerifier>> {
     let mut roots = RootCertStore::empty();
     let (used, left_out) = roots.add_parsable_certificates(certificates);
-    log::debug!("{used} certificate authorities are trusted, {left_out} could not be read");
+    crate::logging::debug!(
+        "{used} certificate authorities are trusted, {left_out} could not be read"
+    );
     WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().ok()
 }
 

@@ -332,6 +332,8 @@ impl Read for Rest {
             }
         }
     }
+
+    crate::text::reading::shared!();
 }
 
 /// The same, with its failures in our words.
@@ -346,6 +348,8 @@ impl Read for Explained {
         let failed = |error| into_io(explain(&self.peer, error, Part::Body, self.silence));
         self.rest.read(into).map_err(failed)
     }
+
+    crate::text::reading::shared!();
 }
 
 #[cfg(test)]

@@ -232,7 +232,7 @@ fn refuse(error: &rustls::Error, digest: &[u8; 32]) -> rustls::Error {
             format!("Give the server a new one, {pin}"),
         ),
         reason => {
-            log::debug!("a certificate is refused: {reason:?}");
+            crate::logging::debug!("a certificate is refused: {reason:?}");
             refusal(
                 "cannot be accepted: it is damaged, revoked, or made for something else".to_owned(),
                 format!("Give the server another one, {pin}"),

@@ -53,7 +53,7 @@ pub fn run(wire: Wire, service: Option<&dyn Service>, limits: &Limits, open: &dy
             Ok(End::Open) if open() => continue,
             Ok(end) => end,
             Err(why) => {
-                log::debug!("a connection to the simulated host ended: {why}");
+                crate::logging::debug!("a connection to the simulated host ended: {why}");
                 End::Cut
             }
         };

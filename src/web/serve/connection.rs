@@ -80,7 +80,7 @@ impl Connection {
                     return self.wire.linger(&self.core.scratch, patience, most).await;
                 }
                 Ok(End::Cut) => return,
-                Err(why) => return log::debug!("a connection ended: {why}"),
+                Err(why) => return crate::logging::debug!("a connection ended: {why}"),
             }
             // An idle connection has no buffer.
             self.bytes.shrink_to_fit();

@@ -244,7 +244,9 @@ impl Connection {
                 let limits = &self.core.limits;
                 self.wire.linger(&self.core.scratch, limits.linger, limits.discard).await;
             }
-            Err(why) => log::debug!("a connection from {:?} ended before HTTP: {why}", self.peer),
+            Err(why) => {
+                crate::logging::debug!("a connection from {:?} ended before HTTP: {why}", self.peer)
+            }
         }
         false
     }

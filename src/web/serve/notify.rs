@@ -86,7 +86,7 @@ impl Notifier {
         if let Some((socket, address)) = &self.socket
             && let Err(why) = socket.send_to_addr(text.as_bytes(), address)
         {
-            log::debug!("the supervisor does not listen: {why}");
+            crate::logging::debug!("the supervisor does not listen: {why}");
         }
     }
 }
