@@ -66,6 +66,16 @@ fn what_was_done_is_there_again() {
 }
 
 #[test]
+fn an_export_behind_a_search_has_ended_when_it_is_there_again() {
+    let folder = Folder::new("export");
+    let state = folder.0.join("lab");
+    for to in ["one", "two"] {
+        // A lease whose id were another now would hold the machine for ever.
+        good(&state, &format!("export_vm_ovf vm_name=test01 datastore=nas01 target_path={to}"));
+    }
+}
+
+#[test]
 fn changes_that_build_on_one_another_are_all_there_again() {
     let folder = Folder::new("versions");
     let state = folder.0.join("lab");

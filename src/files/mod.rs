@@ -192,6 +192,10 @@ impl Files {
             return Err(Error::new(Kind::Denied, "no file may be written by a read-only server")
                 .hint("READ_ONLY is set"));
         }
+        if path == "-" {
+            return Err(Error::usage("nothing is written to standard output")
+                .hint("Give the path of a file; one called so is `./-`"));
+        }
         let (root, rest) = self.place(path)?;
         let name = rest
             .file_name()
@@ -215,7 +219,8 @@ impl Files {
         let mut replaces = None;
         match rustix::fs::statat(&folder, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(about) if !rustix::fs::FileType::from_raw_mode(about.st_mode).is_file() => {
-                return Err(Error::usage(format!("`{path}` is there and no plain file")));
+                return Err(Error::usage(format!("`{path}` is there and no plain file"))
+                    .hint("If it is a folder, name a file in it"));
             }
             Ok(_) if !overwrite => return Err(exists(path)),
             Ok(about) => {
@@ -324,6 +329,7 @@ mod tests {
         for bad in ["secret", "in/out", "in/../secret", "in/sub/../../secret"] {
             assert_eq!(files.open(&path(bad)).err().unwrap().kind(), Kind::Denied, "{bad}");
         }
+        assert_eq!(Files::anywhere().create("-", true).err().unwrap().kind(), Kind::Usage);
         for bad in ["../new", "../in/../new", "/etc/new"] {
             assert_eq!(files.create(bad, true).err().unwrap().kind(), Kind::Denied, "{bad}");
         }

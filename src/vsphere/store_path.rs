@@ -53,7 +53,7 @@ impl StorePath {
                 quoted(own),
                 quoted(other)
             ))
-            .hint("Leave one of them out")),
+            .hint("Leave one of them out; a name that begins with `[` wants a `/` before it")),
             (Some(own), _) => Ok(own),
             (None, Some(other)) => Ok(other),
             (None, None) => {
