@@ -1,17 +1,17 @@
-//! Packs `src/vim/vim25.schema` into 125 KB that the program carries: a table and all names, with
+//! Packs `src/vim/vim25.schema` into 99 KB that the program carries: a table and all names, with
 //! the marks of `src/vim/effects.txt`; and the simulated host's inventory into 17 KB.
 //!
 //! The schema's own header lines explain its grammar; `src/vim/table.rs` reads what is written here
 //! and is the only other file that knows the layout. Surprising: a member declared `MethodFault` is
 //! stored as `LocalizedMethodFault`, because that is what travels on the wire.
 //!
-//! `vim25.packed` is, deflated, the table and behind it every identifier once, sorted, one after
-//! another. The table is, little endian: nine u16 counts (names, versions, types, members, values,
-//! methods, parameters, and two spare; also alone, as `vim25.counts`, for the compiler), then
+//! `vim25.packed` is, deflated, the table and behind it every identifier once, sorted and shortened;
+//! types and methods stand column by column (both: `build/shorten.rs`). The table is, little endian:
+//! nine u16 counts (names, versions, types, members,
+//! values, methods, parameters, and two spare; also alone, as `vim25.counts`, for the compiler), then
 //!
 //! | section | one entry | bytes |
 //! |---|---|---|
-//! | lengths | length of each name | 1 |
 //! | versions | name, oldest first | 2 |
 //! | types, by name | name, parent, first member or value, count, kind and since | 2 2 2 1 1 |
 //! | members | name, type, flags and since | 2 2 1 |
@@ -28,6 +28,8 @@ use std::{env, fmt, fs};
 mod effects;
 #[path = "build/inventory.rs"]
 mod inventory;
+#[path = "build/shorten.rs"]
+mod shorten;
 
 const EFFECTS: &str = "src/vim/effects.txt";
 const SCHEMA: &str = "src/vim/vim25.schema";
@@ -134,7 +136,7 @@ fn main() -> Result<()> {
     judge(&mut schema, &Path::new(&root).join(EFFECTS))?;
     let (names, table) = pack(&schema)?;
     save(&out, "vim25.counts", table.get(..COUNTS).unwrap_or_default())?;
-    let all = [table, names.into_bytes()].concat();
+    let all = [table, names].concat();
     save(&out, "vim25.packed", &deflated(&all)?)?;
     announce(&format!("rerun-if-changed={INVENTORY}"));
     match env::var("CARGO_FEATURE_DEMO") {
@@ -351,7 +353,7 @@ struct Packer<'a> {
     types: BTreeMap<&'a str, u16>,
 }
 
-fn pack(schema: &Schema) -> Result<(String, Vec<u8>)> {
+fn pack(schema: &Schema) -> Result<(Bytes, Bytes)> {
     let all = every_name(schema);
     let packer = Packer { schema, names: numbered(all)?, types: numbered(schema.types.keys())? };
     let (types, members, values) = packer.types()?;
@@ -371,14 +373,16 @@ fn pack(schema: &Schema) -> Result<(String, Vec<u8>)> {
     for count in counts {
         table.extend(small(count)?.to_le_bytes());
     }
-    table.extend(packer.lengths()?);
     for name in &schema.versions {
         table.extend(packer.name(name)?.to_le_bytes());
     }
-    for section in [types, members, values, methods, params] {
-        table.extend(section);
+    let types = shorten::by_column(&types, 8, 0b0011_0011);
+    let methods = shorten::by_column(&methods, 12, 0b0011_1111);
+    table.extend([types, members, values, methods, params].concat());
+    if let Some(odd) = packer.names.keys().find(|it| !it.is_ascii() || it.contains('\0')) {
+        return problem(format!("{SCHEMA}: `{odd}` is no name"));
     }
-    Ok((packer.names.keys().copied().collect(), table))
+    Ok((shorten::names(packer.names.keys().copied()), table))
 }
 
 fn every_name(schema: &Schema) -> BTreeSet<&str> {
@@ -428,11 +432,6 @@ impl Packer<'_> {
             Some(at) => Ok(*at),
             None => problem(format!("{SCHEMA}: `{used_by}` names the unknown type `{name}`")),
         }
-    }
-
-    /// How long each is.
-    fn lengths(&self) -> Result<Bytes> {
-        self.names.keys().map(|name| tiny(name.len(), name)).collect()
     }
 
     fn types(&self) -> Result<(Bytes, Bytes, Bytes)> {

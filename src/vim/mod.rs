@@ -11,5 +11,6 @@ pub mod from_json;
 pub mod search;
 pub mod table;
 pub mod to_json;
+mod unpack;
 pub mod value;
 pub mod version;

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::text::nearest::nearest;
+use crate::vim::unpack;
 use crate::vim::version::Version;
 
 static COUNTS: &[u8; 18] = include_bytes!(concat!(env!("OUT_DIR"), "/vim25.counts"));
@@ -31,8 +32,7 @@ const NAME_COUNT: usize = count(0);
 const VERSIONS: usize = count(1);
 const TYPES: usize = count(2);
 const METHODS: usize = count(5);
-const LENGTHS_AT: usize = COUNTS.len();
-const VERSIONS_AT: usize = LENGTHS_AT + NAME_COUNT;
+const VERSIONS_AT: usize = COUNTS.len();
 const TYPES_AT: usize = VERSIONS_AT + VERSIONS * 2;
 const MEMBERS_AT: usize = TYPES_AT + TYPES * 8;
 const VALUES_AT: usize = MEMBERS_AT + count(3) * 5;
@@ -54,13 +54,10 @@ fn unpacked() -> &'static Unpacked {
         let mut table = Vec::with_capacity(TABLE_BYTES * 3);
         let read = flate2::read::DeflateDecoder::new(PACKED).read_to_end(&mut table);
         debug_assert!(read.is_ok(), "the build packs what is unpacked here");
-        let names = table.split_off(TABLE_BYTES.min(table.len()));
-        let mut starts = vec![0];
-        let lengths = table.get(LENGTHS_AT..LENGTHS_AT + NAME_COUNT).unwrap_or_default();
-        starts.extend(lengths.iter().scan(0, |end, length| {
-            *end += u32::from(*length);
-            Some(*end)
-        }));
+        let packed = table.split_off(TABLE_BYTES.min(table.len()));
+        unpack::by_row(table.get_mut(TYPES_AT..MEMBERS_AT), 8, 0b0011_0011);
+        unpack::by_row(table.get_mut(METHODS_AT..PARAMS_AT), 12, 0b0011_1111);
+        let (names, starts) = unpack::names(NAME_COUNT, &packed);
         Unpacked { table, names: String::from_utf8(names).unwrap_or_default(), starts }
     })
 }
