@@ -30,7 +30,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
         "error text",
         "flate2 listenfd ring rustix rustls rustls_native_certs smol ureq webpki",
     ),
-    ("serial", "error text", ""),
+    // web: its listeners, its TLS without waiting. ring: the secrets of moves. rustix: keepalive.
+    ("serial", "error text web", "ring rustix rustls smol"),
     // ring: digests of the files. roxmltree: the descriptor's tree.
     ("ova", "error text web", "ring roxmltree"),
     // flate2: the schema is carried deflated.
@@ -69,6 +70,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "rustix",
         &[
             "files/mod.rs",
+            "serial/dial.rs",
             "web/serve/core.rs",
             "web/serve/listen.rs",
             "web/serve/mod.rs",
@@ -81,6 +83,13 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "app.rs",
             "mcp/stdio.rs",
             "mcp/http.rs",
+            "serial/concentrator.rs",
+            "serial/dial.rs",
+            "serial/desk.rs",
+            "serial/hub.rs",
+            "serial/now.rs",
+            "serial/people.rs",
+            "serial/record.rs",
             "web/serve/connection.rs",
             "web/serve/core.rs",
             "web/serve/listen.rs",
