@@ -1,0 +1,13 @@
+//! The hub of serial consoles over real sockets: the simulated host's ports, scripted ends, people.
+//!
+//! Everything is on loopback, and every wait has a bound.
+
+#![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod dialled;
+mod direct;
+mod load;
+mod moving;
+mod people;
+mod rig;
