@@ -166,7 +166,21 @@ impl Call {
                 if let Some(hub) = self.hub.upgrade() {
                     hub.desk().complain(&format!("{} was refused: {why}", self.from));
                 }
-                let goodbye = poll_fn(|context| pump.poll_flush(context).map(|_| ()));
+                // To close while it still speaks would make its system throw the answer away.
+                let goodbye = poll_fn(|context| {
+                    if std::task::ready!(pump.poll_flush(context)).is_err() {
+                        return Poll::Ready(());
+                    }
+                    let mut buffer = Pump::buffer();
+                    for _ in 0..ROUNDS {
+                        match std::task::ready!(pump.poll_read(context, &mut buffer)) {
+                            Ok([]) | Err(_) => return Poll::Ready(()),
+                            Ok(_) => {}
+                        }
+                    }
+                    // Who has so much to say does not listen.
+                    Poll::Ready(())
+                });
                 let late = async {
                     Timer::after(GOODBYE).await;
                 };

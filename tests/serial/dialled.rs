@@ -70,15 +70,18 @@ impl Machine {
         self.until("it is served", |it| it.telnet.open());
     }
 
+    /// It is told so, and hung up on.
     #[track_caller]
     pub fn refused(mut self) {
         self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut buffer = [0; 4096];
+        let (mut wire, mut buffer) = (Vec::new(), [0; 4096]);
         while let Ok(count @ 1..) = self.stream.read(&mut buffer) {
+            wire.extend_from_slice(&buffer[..count]);
             let got = self.telnet.receive(&buffer[..count]);
             let _ = self.stream.write_all(&got.wire);
         }
-        assert_eq!(self.telnet.proxy(), host::Proxy::Refused);
+        let told = [&[255, 250, 232, 73, 255, 240][..], &[255, 250, 232, 3, 44, 255, 240]];
+        assert!(told.iter().any(|it| wire.ends_with(it)), "{}", wire.escape_ascii());
     }
 }
 
@@ -150,6 +153,7 @@ fn strangers_are_turned_away() {
     let mut machine = Machine::new(address, identity("1"), "jumpvisor");
     machine.open();
     machine.say(b"hello");
+    soon("known", || hub.find(&about("1").place).is_some());
     assert_eq!(said(&hub.find(&about("1").place).unwrap(), 5), b"hello");
 }
 

@@ -5,6 +5,7 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+mod bench;
 mod dialled;
 mod direct;
 mod load;
