@@ -24,7 +24,7 @@ use crate::serial::desk::Line;
 use crate::serial::dial;
 use crate::serial::hub::Caller;
 use crate::serial::hub::Inner;
-use crate::serial::hub::Session;
+use crate::serial::hub::Sitting;
 use crate::serial::hub::Way;
 use crate::serial::line;
 use crate::serial::line::Pump;
@@ -192,10 +192,8 @@ impl Call {
         console.push(&std::mem::take(&mut self.early));
         let number = self.number;
         let who = format!("the machine at {}", self.from);
-        let begun = console.status().bytes_out;
-        if let Some(hub) = self.hub.upgrade() {
-            hub.outside.session(console.place(), &who, Session::Begins);
-        }
+        let Some(outside) = self.hub.upgrade().map(|it| Arc::clone(&it.outside)) else { return };
+        let mut sitting = Sitting::begin(&outside, &console, &who, true);
         let hub = Weak::clone(&self.hub);
         // Also when the task is dropped.
         let gone = Gone { hub: Weak::clone(&hub), number };
@@ -211,10 +209,7 @@ impl Call {
         let why = line::carry(&mut pump, &mut served, &console, number).await;
         drop(gone);
         console.lost(number, State::Waiting, &why);
-        let typed = console.status().bytes_out - begun;
-        if let Some(hub) = hub.upgrade() {
-            hub.outside.session(console.place(), &who, Session::Ends { why: &why, typed });
-        }
+        sitting.why = why;
     }
 
     /// Finds out who it is and gives it its console, and whether it has that already.

@@ -109,7 +109,10 @@ impl Console {
             writer: now.writer().map(str::to_owned),
             position: now.ring.end(),
             start: now.ring.start(),
-            socket: now.socket.clone(),
+            socket: match &now.way {
+                Some(Way::Socket(path)) => Some(path.clone()),
+                _ => now.socket.clone(),
+            },
             tcp: now.tcp,
             notes: now.notes.iter().cloned().collect(),
         }

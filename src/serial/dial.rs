@@ -18,7 +18,7 @@ use smol::{Async, Timer};
 use crate::serial::console::Console;
 use crate::serial::console::State;
 use crate::serial::hub::Outside;
-use crate::serial::hub::Session;
+use crate::serial::hub::Sitting;
 use crate::serial::hub::Way;
 use crate::serial::line;
 use crate::serial::line::Plain;
@@ -66,11 +66,10 @@ pub(crate) async fn keep(console: Console, owner: u64, way: Way, outside: Arc<dy
                     pump.out().extend(telnet.start());
                 }
                 console.connected(owner, telnet, "connected");
-                let (since, begun) = (Instant::now(), console.status().bytes_out);
-                outside.session(console.place(), "line", Session::Begins);
+                let since = Instant::now();
+                let mut sitting = Sitting::begin(&outside, &console, "line", true);
                 let why = line::carry(&mut pump, &mut speech, &console, owner).await;
-                let typed = console.status().bytes_out - begun;
-                outside.session(console.place(), "line", Session::Ends { why: &why, typed });
+                sitting.why.clone_from(&why);
                 if since.elapsed() >= STOOD {
                     rest = FIRST_REST;
                 }

@@ -121,6 +121,36 @@ struct Alone;
 
 impl Outside for Alone {}
 
+/// A session that is told of; its end too, however it ends.
+pub(crate) struct Sitting {
+    outside: Arc<dyn Outside>,
+    console: Console,
+    who: String,
+    /// What the console had sent when a line began; none for a person.
+    begun: Option<u64>,
+    /// Bytes that a person typed.
+    pub typed: u64,
+    pub why: String,
+}
+
+impl Sitting {
+    pub fn begin(outside: &Arc<dyn Outside>, console: &Console, who: &str, line: bool) -> Sitting {
+        outside.session(console.place(), who, Session::Begins);
+        let (outside, console) = (Arc::clone(outside), console.clone());
+        let begun = line.then(|| console.status().bytes_out);
+        let (who, why) = (who.to_owned(), "closed".to_owned());
+        Sitting { outside, console, who, begun, typed: 0, why }
+    }
+}
+
+impl Drop for Sitting {
+    fn drop(&mut self) {
+        let sent = self.begun.map(|it| self.console.status().bytes_out.saturating_sub(it));
+        let what = Session::Ends { why: &self.why, typed: sent.unwrap_or(self.typed) };
+        self.outside.session(self.console.place(), &self.who, what);
+    }
+}
+
 /// All consoles; cheap to clone.
 #[derive(Clone)]
 pub struct Hub(Arc<Inner>);

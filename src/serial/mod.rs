@@ -1,11 +1,11 @@
 //! Serial consoles: the telnet that carries them, what was said and how it reads, and the hub that
 //! holds their lines.
 //!
-//! Most of it is bytes in, bytes out: no socket, no thread, no clock. Those are in the files that move
-//! the bytes: `hub`, `console`, `line`, `dial`, `concentrator`, `people`, `record` and what they share. It must not know
-//! which hypervisor a machine is on. Surprising: a position is a place in a
-//! console's raw stream, from its first byte on, so that cleaned text can be cut and searched freely
-//! and still nothing is read twice or missed.
+//! Bytes in, bytes out, without socket, thread or clock, is all but the hub and what it consists of:
+//! `console` and `now`, `line`, `dial`, `concentrator` with `desk` and `served`, `people`, `record`.
+//! It must not know which hypervisor a machine is on. Surprising: a position is a place in a console's
+//! raw stream, from its first byte on, so that cleaned text can be cut and searched freely and still
+//! nothing is read twice or missed.
 
 pub mod concentrator;
 mod console;

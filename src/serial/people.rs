@@ -6,7 +6,7 @@
 
 use std::future::{Future as _, poll_fn};
 use std::pin::Pin;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use smol::Timer;
 use crate::serial::console::Console;
 use crate::serial::console::State;
 use crate::serial::hub::Inner;
-use crate::serial::hub::Session;
+use crate::serial::hub::Sitting;
 use crate::serial::line::Pump;
 use crate::serial::telnet::{Event, Role, Telnet};
 use crate::web::serve::core;
@@ -115,16 +115,15 @@ impl Person {
             let _ = poll_fn(|context| self.pump.poll_flush(context)).await;
             return;
         }
-        self.session(&hub, Session::Begins);
-        let why = poll_fn(|context| self.poll(context)).await;
-        self.session(&hub, Session::Ends { why: &why, typed: self.count });
+        let Some(outside) = hub.upgrade().map(|it| Arc::clone(&it.outside)) else { return };
+        let mut sitting = Sitting::begin(&outside, &self.console, &self.who, false);
+        let why = poll_fn(|context| {
+            let polled = self.poll(context);
+            sitting.typed = self.count;
+            polled
+        });
+        sitting.why = why.await;
         drop(seat);
-    }
-
-    fn session(&self, hub: &Weak<Inner>, what: Session<'_>) {
-        if let Some(hub) = hub.upgrade() {
-            hub.outside.session(self.console.place(), &self.who, what);
-        }
     }
 
     /// Takes a place, if there is one, and shows what there is.

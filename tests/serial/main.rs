@@ -10,5 +10,6 @@ mod dialled;
 mod direct;
 mod load;
 mod moving;
+mod peers;
 mod people;
 mod rig;
