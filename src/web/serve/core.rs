@@ -300,7 +300,9 @@ impl Drop for Held<'_> {
     }
 }
 
-fn tcp((socket, from): (Async<TcpStream>, std::net::SocketAddr)) -> io::Result<(Socket, Peer)> {
+pub(crate) fn tcp(
+    (socket, from): (Async<TcpStream>, std::net::SocketAddr),
+) -> io::Result<(Socket, Peer)> {
     socket.get_ref().set_nodelay(true)?;
     // Not for the answer's sake: a client whose machine lost its power would stay for ever.
     let _ = sockopt::set_socket_keepalive(socket.get_ref(), true);
@@ -310,7 +312,7 @@ fn tcp((socket, from): (Async<TcpStream>, std::net::SocketAddr)) -> io::Result<(
     Ok((Socket::Tcp(socket), Peer::Net(from)))
 }
 
-fn unix(socket: Async<UnixStream>) -> (Socket, Peer) {
+pub(crate) fn unix(socket: Async<UnixStream>) -> (Socket, Peer) {
     let peer = sockopt::socket_peercred(socket.get_ref()).ok().map(|it| Process {
         pid: it.pid.as_raw_nonzero().get(),
         uid: it.uid.as_raw(),

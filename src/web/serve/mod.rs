@@ -29,13 +29,13 @@ use crate::web::serve::listen::Place;
 use crate::web::serve::notify::Notifier;
 
 mod connection;
-mod core;
+pub(crate) mod core;
 pub mod handler;
 pub mod identity;
 pub mod limits;
 pub mod listen;
 pub mod notify;
-mod wire;
+pub(crate) mod wire;
 
 /// Files that the rest of the program may have open beside connections.
 const OTHER_FILES: u64 = 256;

@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
-use rustls::{ServerConfig, ServerConnection};
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use smol::{Async, Timer};
 
 use crate::web::serve::limits::Pace;
@@ -141,7 +142,7 @@ impl Alarm {
 /// A connection.
 pub(crate) struct Wire {
     socket: Socket,
-    tls: Option<Box<ServerConnection>>,
+    tls: Option<Box<Connection>>,
     alarm: Alarm,
 }
 
@@ -183,6 +184,22 @@ impl Wire {
             return Ok(false);
         }
         let tls = ServerConnection::new(config).map_err(io::Error::other)?;
+        self.agree(tls.into(), until).await?;
+        Ok(true)
+    }
+
+    /// Agrees on TLS with a server of this name, which the settings check.
+    pub async fn hello(
+        &mut self,
+        config: Arc<ClientConfig>,
+        name: ServerName<'static>,
+        until: Instant,
+    ) -> io::Result<()> {
+        let tls = ClientConnection::new(config, name).map_err(io::Error::other)?;
+        self.agree(tls.into(), until).await
+    }
+
+    async fn agree(&mut self, tls: Connection, until: Instant) -> io::Result<()> {
         let tls = self.tls.insert(Box::new(tls));
         let (socket, alarm) = (&self.socket, &mut self.alarm);
         poll_fn(|context| {
@@ -202,8 +219,27 @@ impl Wire {
                 ready => ready,
             }
         })
-        .await?;
-        Ok(true)
+        .await
+    }
+
+    /// Sends some of it; of nothing, what TLS has still to send.
+    pub fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let (socket, Some(tls)) = (&self.socket, &mut self.tls) else {
+            return match bytes.is_empty() {
+                true => Poll::Ready(Ok(0)),
+                false => plain(&self.socket, bytes, context),
+            };
+        };
+        ready!(flush(tls, socket, context))?;
+        let count = tls.writer().write(bytes.get(..RECORD).unwrap_or(bytes))?;
+        match flush(tls, socket, context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            _ => Poll::Ready(Ok(count)),
+        }
     }
 
     /// Reads some of what has come; 0 once the client has ended.
@@ -346,11 +382,7 @@ fn plain(socket: &Socket, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::R
 }
 
 /// Sends what TLS has to send.
-fn flush(
-    tls: &mut ServerConnection,
-    socket: &Socket,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
+fn flush(tls: &mut Connection, socket: &Socket, context: &mut Context<'_>) -> Poll<io::Result<()>> {
     let mut to = socket;
     while tls.wants_write() {
         match tls.write_tls(&mut to) {
@@ -366,7 +398,7 @@ fn flush(
 
 /// Takes what has come for TLS; an end is for its reader to tell.
 fn receive(
-    tls: &mut ServerConnection,
+    tls: &mut Connection,
     socket: &Socket,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {

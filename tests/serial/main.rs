@@ -1,0 +1,15 @@
+//! The hub of serial consoles over real sockets: the simulated host's ports, scripted ends, people.
+//!
+//! Everything is on loopback, and every wait has a bound.
+
+#![cfg(feature = "demo")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod bench;
+mod dialled;
+mod direct;
+mod load;
+mod moving;
+mod peers;
+mod people;
+mod rig;
