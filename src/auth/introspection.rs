@@ -17,6 +17,7 @@ use crate::error::{Error, Kind, Result};
 use crate::text::base64;
 use crate::text::json;
 use crate::text::json::Value;
+use crate::text::percent::encode;
 use crate::text::secret::Secret;
 use crate::text::sorted::Sorted;
 
@@ -54,8 +55,11 @@ impl Drop for Asking<'_> {
 impl Introspection {
     /// Asks as this client.
     pub fn new(client_id: &str, client_secret: &Secret) -> Introspection {
-        let pair =
-            Secret::new(format!("{}:{}", escaped(client_id), escaped(client_secret.reveal())));
+        let pair = Secret::new(format!(
+            "{}:{}",
+            encode(client_id, ""),
+            encode(client_secret.reveal(), "")
+        ));
         let header = format!("Basic {}", base64::encode(pair.reveal().as_bytes()));
         Introspection { authorization: Secret::new(header), seen: Mutex::default() }
     }
@@ -111,7 +115,7 @@ impl Introspection {
         let Some(url) = issuer.introspection_at(clock)? else {
             return Err(refused("the token is not of the form header.claims.signature"));
         };
-        let form = format!("token={}&token_type_hint=access_token", escaped(token));
+        let form = format!("token={}&token_type_hint=access_token", encode(token, ""));
         let (form, authorization) = (Secret::new(form), Some(&self.authorization));
         let answer = (issuer.fetch)(&Ask { url: &url, authorization, form: Some(&form) });
         let text = answer.and_then(document).map_err(|error| {
@@ -127,17 +131,4 @@ impl Introspection {
             _ => Err(refused("the issuer does not know the token any more").hint("Sign in again")),
         }
     }
-}
-
-/// A text within a form: all but letters, digits and `-._~` escaped.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            byte if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
 }
