@@ -7,6 +7,7 @@
 
 pub mod escape;
 pub mod find;
+pub mod hub;
 pub mod keys;
 pub mod moves;
 pub mod proxy;
