@@ -166,7 +166,8 @@ pub fn simulated(
     let reach =
         move |_: &Elsewhere| -> Result<Box<dyn Exchange>> { Ok(Box::new(Local(service.clone()))) };
     let seen = Box::new(|| None);
-    let host = Vsphere::new(session, Defaults::default(), address, seen, Box::new(reach));
+    let host = Vsphere::new(session, Defaults::default(), address, seen, Box::new(reach))
+        .with_lines_at("127.0.0.1");
     Server { name: name.to_owned(), host: Box::new(host) }
 }
 

@@ -122,7 +122,7 @@ pub static FAMILIES: &[Family] = &[
     },
     Family {
         name: "serial",
-        about: "Serial ports of machines",
+        about: "Serial ports and consoles of machines",
         default: false,
         shelves: &[esxi::serial::TOOLS],
     },
