@@ -15,6 +15,8 @@ use crate::files::gate::Hosts;
 use crate::hv::fleet::{Fleet, Server};
 use crate::hv::guest::Login;
 use crate::metrics::Metrics;
+use crate::serial::hub;
+use crate::serial::hub::Hub;
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
 use crate::vsphere::session::{Account, Session};
@@ -49,6 +51,11 @@ pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> 
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),
+        consoles: Hub::new(hub::Settings {
+            ring_bytes: config.serial_ring_bytes,
+            log_dir: config.serial_log_dir.clone(),
+            sockets: config.serial_sockets.clone(),
+        }),
         call_timeout: config.call_timeout,
         cap: config.max_answer_bytes,
     }))

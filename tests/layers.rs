@@ -45,15 +45,15 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // its inventory. miniserde: the state file. ring: digests of uploads.
     ("sim", "error text web vim", "flate2 miniserde rcgen ring roxmltree rustls"),
     // ring: random correlation ids.
-    ("tools", "error text audit auth metrics files ova hv", "ring"),
+    ("tools", "error text audit auth metrics files ova hv serial", "ring"),
     ("tools/esxi", "error text audit auth metrics files ova hv tools vsphere vim", ""),
-    ("mcp", "error text audit auth metrics files hv tools", "smol"),
+    ("mcp", "error text audit auth metrics files hv serial tools", "smol"),
     // zeroize: whole env files are read, passwords in them, and wiped after.
     ("config", "error text", "zeroize"),
     ("logging", "error text", ""),
     (
         "app",
-        "error text audit auth metrics files web hv vsphere sim tools mcp config logging",
+        "error text audit auth metrics files web hv serial vsphere sim tools mcp config logging",
         "async_signal smol",
     ),
     ("cli", "error text audit auth metrics files web hv sim tools mcp config logging app", "argh"),

@@ -238,6 +238,12 @@ pub fn socket_path(folder: &Path, about: &About) -> PathBuf {
     folder.join(format!("{}-{}{port}.sock", plain(&place.server), plain(&about.name)))
 }
 
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { ring_bytes: crate::serial::ring::BYTES, log_dir: None, sockets: None }
+    }
+}
+
 impl Hub {
     /// No thread, no socket before the first console.
     pub fn new(settings: Settings) -> Hub {
@@ -247,6 +253,11 @@ impl Hub {
     /// The socket of another process that holds this console; none where nobody answers there.
     pub fn holder(&self, about: &About) -> Option<PathBuf> {
         let path = socket_path(self.0.settings.sockets.as_deref()?, about);
+        let ours =
+            self.find(&about.place).is_some_and(|it| !matches!(it.now().way, Way::Socket(_)));
+        if ours {
+            return None;
+        }
         UnixStream::connect(&path).is_ok().then_some(path)
     }
 
@@ -350,7 +361,12 @@ impl Console {
             self.0.changed.notify_all();
             let until = Instant::now() + rest;
             while Instant::now() < until {
-                now = self.0.changed.wait_timeout(now, TURN).unwrap_or_else(PoisonError::into_inner).0;
+                now = self
+                    .0
+                    .changed
+                    .wait_timeout(now, TURN)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
                 if now.closed || now.turn != turn {
                     return;
                 }

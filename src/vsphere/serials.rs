@@ -10,7 +10,7 @@ use crate::hv::call::Call;
 use crate::hv::model::{MachineRef, PowerState};
 use crate::hv::serials::{Port, Serials, Way};
 use crate::text::order;
-use crate::vim::value::{Object, Ref, Value};
+use crate::vim::value::{Object, Ref};
 use crate::vsphere::devices::{label, of_kind};
 use crate::vsphere::machines::{power, reference};
 use crate::vsphere::props::{Row, Select};
@@ -46,8 +46,7 @@ impl Serials for Vsphere {
         let (mut places, mut found, mut hosts) = (Tree::default(), Vec::new(), Vec::new());
         if let Some(wanted) = machine {
             let at = self.locate(call, wanted)?;
-            let row =
-                props::one(&self.session, call, &reference(&at), "VirtualMachine", MACHINE)?;
+            let row = props::one(&self.session, call, &reference(&at), "VirtualMachine", MACHINE)?;
             let it = Found { at, ..Found::of(&row) };
             let host = it.host.as_ref().filter(|_| !it.devices.is_empty());
             if let Some(station) = host.map(|it| Station::read(self, call, it)).transpose()? {
@@ -78,15 +77,13 @@ impl Serials for Vsphere {
                 it.at.path = places.path(&it.at.name, it.parent.as_ref());
                 it.at.name = unescaped(&it.at.name);
             }
-            found =
-                order::by_key(found, |it: &Found| format!("{}\0{}", it.at.name, it.at.path));
+            found = order::by_key(found, |it: &Found| format!("{}\0{}", it.at.name, it.at.path));
         }
         let id = |at: &Option<Ref>| at.as_ref().map(|it| it.id.clone()).unwrap_or_default();
         let hosts: HashMap<String, Station> =
             hosts.into_iter().map(|(at, station)| (id(&at), station)).collect();
-        let port = |it: &Found, device: &Object| {
-            port(it, device, hosts.get(&id(&it.host)), self.lines)
-        };
+        let port =
+            |it: &Found, device: &Object| port(it, device, hosts.get(&id(&it.host)), self.lines);
         let all = found.iter().flat_map(|it| it.devices.iter().map(move |device| (it, device)));
         Ok(all.map(|(it, device)| port(it, device)).collect())
     }
@@ -183,6 +180,7 @@ fn port(it: &Found, device: &Object, host: Option<&Station>, lines: Option<&str>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vim::value::Value;
 
     fn told(backing: Object, powered: bool, connected: bool) -> Port {
         let way = Object::new("VirtualDeviceConnectInfo")
@@ -220,7 +218,10 @@ mod tests {
         let it = told(line("telnets://:2001", true, None), true, true);
         let way = Way::Dial { host: "10.0.0.1".to_owned(), port: 2001, telnet: true, tls: true };
         assert_eq!((it.way, it.closed, it.trouble), (way, false, None));
-        assert_eq!((it.address.as_str(), &it.uuids[..]), ("telnets://10.0.0.1:2001", &["420dab".to_owned()][..]));
+        assert_eq!(
+            (it.address.as_str(), &it.uuids[..]),
+            ("telnets://10.0.0.1:2001", &["420dab".to_owned()][..])
+        );
         let raw = told(line("fd00::9:2001", true, None), true, true);
         assert!(matches!(raw.way, Way::Dial { telnet: false, tls: false, port: 2001, .. }));
         let file = Object::new("VirtualSerialPortFileBackingInfo").with("fileName", "[ds] a/b.log");

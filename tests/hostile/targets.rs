@@ -318,7 +318,7 @@ pub fn inventory(bytes: &[u8]) {
     }
     for resource in RESOURCES {
         let call = Call::new(Rights::ReadOnly);
-        let _ = resources::read(&gate.fleet, &call, &resources::uri(resource), 60_000);
+        let _ = resources::read(&gate, &call, Level::Admin, &resources::uri(resource));
     }
 }
 
