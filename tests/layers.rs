@@ -56,7 +56,12 @@ const LAYERS: &[(&str, &str, &str)] = &[
         "error text audit auth metrics files web hv serial vsphere sim tools mcp config logging",
         "async_signal smol",
     ),
-    ("cli", "error text audit auth metrics files web hv sim tools mcp config logging app", "argh"),
+    // rustix: a raw terminal.
+    (
+        "cli",
+        "error text audit auth metrics files web hv serial sim tools mcp config logging app",
+        "argh rustix",
+    ),
     ("main", "cli", ""),
     ("lib", "", ""),
 ];
@@ -68,6 +73,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "rustix",
         &[
+            "cli/terminal.rs",
             "files/mod.rs",
             "web/serve/core.rs",
             "web/serve/listen.rs",

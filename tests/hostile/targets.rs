@@ -318,7 +318,12 @@ pub fn inventory(bytes: &[u8]) {
     }
     for resource in RESOURCES {
         let call = Call::new(Rights::ReadOnly);
-        let _ = resources::read(&gate, &call, Level::Admin, &resources::uri(resource));
+        let _ = resources::read(
+            &gate,
+            &call,
+            jumpvisor::tools::Level::Admin,
+            &resources::uri(resource),
+        );
     }
 }
 
