@@ -231,7 +231,7 @@ mod tests {
             offer,
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
-            consoles: crate::serial::hub::Hub::new(crate::serial::hub::Settings::default()),
+            consoles: crate::serial::hub::Hub::default(),
             call_timeout: Duration::from_secs(30),
             cap: 60_000,
         };

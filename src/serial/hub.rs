@@ -7,11 +7,13 @@ use std::collections::HashMap;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Kind, Result};
+use crate::serial::place::socket_path;
+pub use crate::serial::place::{About, Place};
 use crate::serial::ring::Ring;
 use crate::serial::telnet::{BREAK, Role, Telnet};
 
@@ -36,26 +38,6 @@ pub struct Settings {
     pub log_dir: Option<PathBuf>,
     /// Folder of a Unix socket for each console.
     pub sockets: Option<PathBuf>,
-}
-
-/// Which console; stays the same through moves and reboots.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    pub server: String,
-    /// The id within the server.
-    pub machine: String,
-    /// Its label, such as `Serial port 1`.
-    pub port: String,
-}
-
-/// What is known of a console.
-#[derive(Clone, Debug)]
-pub struct About {
-    pub place: Place,
-    /// The machine's name for people.
-    pub name: String,
-    /// Lower-case hex digits alone: BIOS, instance.
-    pub uuids: Vec<String>,
 }
 
 /// How a console is reached.
@@ -224,23 +206,15 @@ fn millis() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Where a console's socket is, in the folder of all.
-pub fn socket_path(folder: &Path, about: &About) -> PathBuf {
-    let plain = |text: &str| -> String {
-        let kept = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-        text.chars().map(|c| if kept(c) { c } else { '_' }).take(40).collect()
-    };
-    let place = &about.place;
-    let port = match place.port.as_str() {
-        "Serial port 1" => String::new(),
-        other => format!("-{}", plain(other)),
-    };
-    folder.join(format!("{}-{}{port}.sock", plain(&place.server), plain(&about.name)))
-}
-
 impl Default for Settings {
     fn default() -> Settings {
         Settings { ring_bytes: crate::serial::ring::BYTES, log_dir: None, sockets: None }
+    }
+}
+
+impl Default for Hub {
+    fn default() -> Hub {
+        Hub::new(Settings::default())
     }
 }
 

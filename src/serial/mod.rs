@@ -10,6 +10,7 @@ pub mod find;
 pub mod hub;
 pub mod keys;
 pub mod moves;
+pub mod place;
 pub mod proxy;
 pub mod ring;
 pub mod suboption;

@@ -356,6 +356,7 @@ fn connected() -> (Gate, Arc<Peer>) {
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
+        consoles: jumpvisor::serial::hub::Hub::default(),
         call_timeout: Duration::from_secs(5),
         cap: 60_000,
     };
