@@ -224,6 +224,9 @@ impl Said {
             _ => format!(" ({dropped} bytes before are not kept any more)"),
         };
         match from == next {
+            true if *next == 0 => {
+                "nothing was said yet; write_serial with an empty text sends Enter".to_owned()
+            }
             true => format!("nothing from {from} on{lost}"),
             false => format!("bytes {from} to {next}{lost}; go on with since={next}"),
         }

@@ -318,12 +318,8 @@ pub fn inventory(bytes: &[u8]) {
     }
     for resource in RESOURCES {
         let call = Call::new(Rights::ReadOnly);
-        let _ = resources::read(
-            &gate,
-            &call,
-            jumpvisor::tools::Level::Admin,
-            &resources::uri(resource),
-        );
+        let _ =
+            resources::read(gate, &call, jumpvisor::tools::Level::Admin, &resources::uri(resource));
     }
 }
 
