@@ -15,6 +15,8 @@ use crate::files::gate::Hosts;
 use crate::hv::fleet::{Fleet, Server};
 use crate::hv::guest::Login;
 use crate::metrics::Metrics;
+use crate::serial::hub;
+use crate::serial::hub::Hub;
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
 use crate::vsphere::session::{Account, Session};
@@ -49,6 +51,11 @@ pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> 
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),
+        consoles: Hub::new(hub::Settings {
+            ring_bytes: config.serial_ring_bytes,
+            log_dir: config.serial_log_dir.clone(),
+            sockets: config.serial_sockets.clone(),
+        }),
         call_timeout: config.call_timeout,
         cap: config.max_answer_bytes,
     }))
@@ -166,7 +173,8 @@ pub fn simulated(
     let reach =
         move |_: &Elsewhere| -> Result<Box<dyn Exchange>> { Ok(Box::new(Local(service.clone()))) };
     let seen = Box::new(|| None);
-    let host = Vsphere::new(session, Defaults::default(), address, seen, Box::new(reach));
+    let host = Vsphere::new(session, Defaults::default(), address, seen, Box::new(reach))
+        .with_lines_at("127.0.0.1");
     Server { name: name.to_owned(), host: Box::new(host) }
 }
 

@@ -58,6 +58,7 @@ fn gate() -> Gate {
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
+        consoles: jumpvisor::serial::hub::Hub::default(),
         call_timeout: Duration::from_secs(30),
         cap: 60_000,
     }

@@ -157,6 +157,7 @@ impl Room {
             offer: Offer::everything(),
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
+            consoles: jumpvisor::serial::hub::Hub::default(),
             call_timeout: Duration::from_secs(60),
             cap: 60_000,
         };

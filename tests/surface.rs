@@ -20,7 +20,6 @@ use jumpvisor::tools::{self, Effect, FAMILIES, Level, OLDER_NAMES, Tool, schema}
 /// default, `[s]` a list, `i` and `b` a whole number and a switch, anything else a text. R reads
 /// only, D destroys, I may be repeated. More optional arguments than these are allowed.
 /// `call_api` is let in at read and asks for admin within, for all but the reviewed list of reads.
-///
 /// `name` beside `names[s]` is not required: exactly one of the two is, which the row checks.
 const CONTRACT: &str = "
 vm
@@ -72,6 +71,10 @@ setup_serial_port | name* protocol=telnet port:i direction=server yield_on_poll:
 connect_serial_port | name* connected:b=true | vm | I
 clear_serial_port | name* | vm | I
 remove_serial_port | name* | vm | D I
+list_serial_consoles | | read | R
+read_serial | name* since:i max_bytes:i=65536 wait_seconds:i=0 | power | R
+write_serial | name* text* newline:b=true | admin | D
+expect_serial | name* pattern* send | admin | D
 disk
 list_disks | vm_name* disk_label | read | R
 add_disk | vm_name* size_gb*:i thin_provisioned:b=true datastore | vm |

@@ -7,11 +7,14 @@
 
 mod call;
 mod check;
+mod console;
 #[cfg(feature = "demo")]
 mod demo;
+mod escape;
 mod print;
 mod serve;
 mod show;
+mod terminal;
 #[cfg(feature = "demo")]
 mod tour;
 
@@ -85,6 +88,7 @@ enum Command {
     Docs(DocsCommand),
     Call(CallCommand),
     Check(CheckCommand),
+    Console(console::ConsoleCommand),
     Demo(DemoCommand),
     #[cfg(feature = "demo")]
     Simulate(demo::SimulateCommand),
@@ -199,6 +203,14 @@ fn run(top: Top) -> Result<u8> {
             let gate = crate::app::gate(&config, servers(&top, &config)?, offer, sink)?;
             gate.files.allow_stdin();
             call::run(gate, command)
+        }
+        Some(Command::Console(command)) => {
+            let sink = match set("AUDIT_LOG") {
+                true => crate::app::sink(&config),
+                false => crate::audit::Sink::Nowhere,
+            };
+            let offer = offer(&top, &config, true)?;
+            console::run(crate::app::gate(&config, servers(&top, &config)?, offer, sink)?, command)
         }
         Some(Command::Check(command)) => check::run(&config, servers(&top, &config)?, command),
         #[cfg(feature = "demo")]

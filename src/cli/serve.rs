@@ -28,6 +28,7 @@ pub fn stdio(gate: Arc<Gate>, config: &Config) -> Result<u8> {
 pub fn end_sessions(gate: Arc<Gate>) {
     let (done, ended) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
+        gate.consoles.close();
         gate.fleet.close();
         let _ = done.send(());
     });

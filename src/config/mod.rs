@@ -105,6 +105,12 @@ pub struct Config {
     pub proxy: Option<Secret>,
     /// Hosts that are reached without the proxy, as written.
     pub no_proxy: Vec<String>,
+    /// Folder of a Unix socket for each serial console.
+    pub serial_sockets: Option<PathBuf>,
+    /// Folder of the serial consoles' logs.
+    pub serial_log_dir: Option<PathBuf>,
+    /// Bytes that are kept of each serial console; 256 KiB by default.
+    pub serial_ring_bytes: usize,
     /// Everything that was set, then the defaults of what was not, in the order of [`OPTIONS`].
     pub found: Vec<Found>,
     /// What was skipped, and why: a `.env` that others may write, for instance.
@@ -144,6 +150,9 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
         max_answer_bytes: values.count("MAX_ANSWER_BYTES"),
         proxy: values.hidden("HTTPS_PROXY"),
         no_proxy: value::list(&values.text("NO_PROXY").unwrap_or_default()),
+        serial_sockets: values.text("SERIAL_SOCKETS").map(PathBuf::from),
+        serial_log_dir: values.text("SERIAL_LOG_DIR").map(PathBuf::from),
+        serial_ring_bytes: values.count("SERIAL_RING_KB") << 10,
         found,
         notes,
     })

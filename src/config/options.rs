@@ -182,9 +182,9 @@ pub const OPTIONS: &[Opt] = &[
     opt("SERIAL_ADVERTISE", Kind::Text, "Address that hosts dial").later(),
     opt("SERIAL_TLS_CERT", Kind::Path, "Certificate chain (PEM) of the concentrator").later(),
     opt("SERIAL_TLS_KEY", Kind::Path, "Private key (PEM) of the concentrator").later(),
-    opt("SERIAL_SOCKETS", Kind::Path, "Folder of Unix sockets, one for each console").later(),
-    opt("SERIAL_LOG_DIR", Kind::Path, "Folder of console logs").later(),
-    opt("SERIAL_RING_KB", Kind::Count(4, 65_536), "Kept output of each console, in KiB").default("256").later(),
+    opt("SERIAL_SOCKETS", Kind::Path, "Folder of Unix sockets, one for each console"),
+    opt("SERIAL_LOG_DIR", Kind::Path, "Folder of console logs"),
+    opt("SERIAL_RING_KB", Kind::Count(4, 65_536), "Kept output of each console, in KiB").default("256"),
 
     opt("AUDIT_LOG", Kind::Sink(&["stderr", "journal"]), "stderr, journal or a file").default("stderr").flag("--audit-log").except(&["journal"]),
     opt("AUDIT_REQUIRED", Kind::Bool, "Refuse changes when the audit log cannot be written").default("false"),

@@ -22,6 +22,7 @@ pub mod nics;
 pub mod places;
 pub mod power;
 pub mod prepared;
+pub mod serials;
 pub mod snapshots;
 pub mod stores;
 
@@ -37,6 +38,7 @@ use crate::hv::model::{About, Check, Status};
 use crate::hv::nics::Nics;
 use crate::hv::places::Places;
 use crate::hv::power::Power;
+use crate::hv::serials::Serials;
 use crate::hv::snapshots::Snapshots;
 use crate::hv::stores::Stores;
 
@@ -80,6 +82,9 @@ pub trait Host: Send + Sync {
 
     /// Files on datastores.
     fn stores(&self) -> Option<&dyn Stores>;
+
+    /// Serial ports, as they are dialled.
+    fn serials(&self) -> Option<&dyn Serials>;
 
     /// Machines from appliances, and into them.
     fn appliances(&self) -> Option<&dyn Appliances>;

@@ -171,6 +171,11 @@ impl Link {
         }
     }
 
+    /// Sends what belongs to no request.
+    pub fn say(&self, line: &str) {
+        self.write(&mut self.out(), line);
+    }
+
     /// Sends what belongs to a request that is not answered yet.
     pub fn tell(&self, owed: &Owed, line: &str) {
         let mut out = self.out();

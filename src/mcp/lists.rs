@@ -34,12 +34,12 @@ pub fn resources(params: &Object, size: usize) -> Result<Body, Failure> {
     page("resources", resources::RESOURCES.iter().map(entry).collect(), params, size)
 }
 
-/// A page of the templates: what a named server has, and the folders of datastores.
-pub fn templates(params: &Object, size: usize) -> Result<Body, Failure> {
+/// A page of the templates: what a named server has, folders of datastores, consoles.
+pub fn templates(offer: &Offer, params: &Object, size: usize) -> Result<Body, Failure> {
     let entry = |it: &Template| {
         described(Body::new().text("uriTemplate", &it.uri), it.name, it.title, it.about)
     };
-    page("resourceTemplates", resources::templates().iter().map(entry).collect(), params, size)
+    page("resourceTemplates", resources::offered(offer).iter().map(entry).collect(), params, size)
 }
 
 fn described(head: Body, name: &str, title: &str, about: &str) -> String {

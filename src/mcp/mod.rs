@@ -16,4 +16,5 @@ pub mod progress;
 pub mod rpc;
 pub mod server;
 pub mod stdio;
+pub mod watch;
 pub mod work;

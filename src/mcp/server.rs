@@ -12,10 +12,13 @@ use crate::mcp::era;
 use crate::mcp::era::Era;
 use crate::mcp::lists;
 use crate::mcp::rpc::{Answer, Failure, INTERNAL, Id, NO_METHOD, Request};
+use crate::mcp::watch;
+use crate::mcp::watch::Watch;
 use crate::mcp::work::{Task, Work};
 use crate::text::json;
 use crate::text::json::{Object, Value};
 use crate::tools::prompts;
+use crate::tools::resources;
 use crate::tools::run::Gate;
 
 /// How long a client may keep what only a restart can change.
@@ -47,6 +50,8 @@ this with TOOLSETS.";
 pub struct Server {
     gate: Arc<Gate>,
     page: usize,
+    /// Its connection carries subscriptions.
+    watching: bool,
 }
 
 /// What becomes of a request.
@@ -55,12 +60,20 @@ pub enum Step {
     Now(Answer),
     /// It may take long and belongs on a worker.
     Later(Work),
+    /// A subscription of this connection.
+    Watch(Watch),
 }
 
 impl Server {
     /// `page` is how many entries a list shows at once.
     pub fn new(gate: Arc<Gate>, page: usize) -> Server {
-        Server { gate, page }
+        Server { gate, page, watching: false }
+    }
+
+    /// The same for a connection that carries subscriptions, where there is something to subscribe to.
+    pub fn watching(self) -> Server {
+        let watching = resources::has_consoles(&self.gate.offer);
+        Server { watching, ..self }
     }
 
     /// Answers a request, or says what must be done for its answer. A defect ends this request only.
@@ -97,7 +110,9 @@ impl Server {
                 arguments: lists::object(params, "arguments")?,
             }),
             ("resources/list", _) => lists::resources(params, self.page).map(listed),
-            ("resources/templates/list", _) => lists::templates(params, self.page).map(listed),
+            ("resources/templates/list", _) => {
+                lists::templates(offer, params, self.page).map(listed)
+            }
             ("resources/read", _) => {
                 later(Task::Read { uri: lists::named(params, "uri")?.to_owned() })
             }
@@ -107,6 +122,15 @@ impl Server {
             ("prompts/get", _) if self.prompts() => lists::filled(offer, params).map(plain),
             ("completion/complete", _) if self.prompts() => {
                 later(Task::Complete(complete::read(offer, params)?))
+            }
+            ("resources/subscribe", Era::Legacy) if self.watching => {
+                Ok(Step::Watch(Watch::Subscribe(lists::named(params, "uri")?.to_owned())))
+            }
+            ("resources/unsubscribe", Era::Legacy) if self.watching => {
+                Ok(Step::Watch(Watch::Unsubscribe(lists::named(params, "uri")?.to_owned())))
+            }
+            ("subscriptions/listen", Era::Modern) if self.watching => {
+                Ok(Step::Watch(Watch::Listen(wanted(params)?)))
             }
             (method, _) => {
                 let said = format!("no method `{}`", crate::error::quoted(method));
@@ -134,7 +158,11 @@ impl Server {
     }
 
     fn capabilities(&self) -> Body {
-        let all = Body::new().object("tools", Body::new()).object("resources", Body::new());
+        let resources = match self.watching {
+            true => Body::new().flag("subscribe", true),
+            false => Body::new(),
+        };
+        let all = Body::new().object("tools", Body::new()).object("resources", resources);
         match self.prompts() {
             true => all.object("prompts", Body::new()).object("completions", Body::new()),
             false => all,
@@ -144,6 +172,25 @@ impl Server {
     fn prompts(&self) -> bool {
         prompts::offered(&self.gate.offer).next().is_some()
     }
+}
+
+/// The URIs of an open request; of all else that it asks for there is nothing.
+fn wanted(params: &Object) -> Result<Vec<String>, Failure> {
+    let uris = match lists::object(params, "notifications")?.get("resourceSubscriptions") {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(uris)) if uris.len() <= watch::MOST => uris
+            .iter()
+            .map(|it| match it {
+                Value::String(uri) => Some(uri.clone()),
+                _ => None,
+            })
+            .collect(),
+        Some(_) => None,
+    };
+    let most = watch::MOST;
+    uris.ok_or_else(|| {
+        Failure::params(format!("`resourceSubscriptions` must be a list of up to {most} URIs"))
+    })
 }
 
 /// Our log goes to stderr whatever a client wants; its wish is checked and thanked for.
@@ -184,6 +231,7 @@ mod tests {
             offer,
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
+            consoles: crate::serial::hub::Hub::default(),
             call_timeout: Duration::from_secs(30),
             cap: 60_000,
         };
@@ -199,6 +247,7 @@ mod tests {
         match server.handle(&request) {
             Step::Now(answer) => answer,
             Step::Later(_) => Ok("later".to_owned()),
+            Step::Watch(_) => Ok("watch".to_owned()),
         }
     }
 
@@ -254,6 +303,29 @@ mod tests {
         assert_eq!(ask(&server, "ping", "").unwrap(), "{}");
         assert_eq!(ask(&server, "logging/setLevel", r#""level":"debug""#).unwrap(), "{}");
         assert_eq!(ask(&server, "logging/setLevel", r#""level":"loud""#).unwrap_err().code, -32602);
+    }
+
+    #[test]
+    fn subscriptions_are_for_connections_that_carry_them_and_consoles_on_offer() {
+        let with = |toolsets| server(Offer::parse(Some(toolsets), "", "").unwrap());
+        let said = |server: &Server| {
+            let hello = ask(server, "initialize", r#""protocolVersion":"2025-11-25""#).unwrap();
+            hello.contains(r#""resources":{"subscribe":true}"#)
+        };
+        assert!(!said(&with("serial")) && !said(&with("vm").watching()));
+        let server = with("serial").watching();
+        assert!(said(&server));
+        let uri = r#""uri":"serial://a""#;
+        assert_eq!(ask(&server, "resources/subscribe", uri).unwrap(), "watch");
+        assert_eq!(ask(&server, "resources/unsubscribe", uri).unwrap(), "watch");
+        assert_eq!(ask(&server, "subscriptions/listen", uri).unwrap_err().code, -32601);
+        assert_eq!(ask(&server, "resources/subscribe", META).unwrap_err().code, -32601);
+        for (uris, fits) in
+            [("[]", true), (r#"["serial://a"]"#, true), ("[1]", false), ("5", false)]
+        {
+            let params = format!(r#""notifications":{{"resourceSubscriptions":{uris}}},{META}"#);
+            assert_eq!(ask(&server, "subscriptions/listen", &params).is_ok(), fits, "{uris}");
+        }
     }
 
     #[test]

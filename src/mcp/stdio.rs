@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Kind};
+use crate::hv::call::Cancel;
 use crate::mcp::lines;
 use crate::mcp::lines::Line;
 use crate::mcp::link::{Link, Owed};
@@ -17,9 +18,10 @@ use crate::mcp::progress;
 use crate::mcp::rpc;
 use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notification, Request};
 use crate::mcp::server::{Server, Step};
+use crate::mcp::watch::Watches;
 use crate::mcp::work::Work;
 use crate::tools::Level;
-use crate::tools::run::{Caller, Gate};
+use crate::tools::run::{Caller, Gate, Watcher};
 
 /// How long the end waits for work that was told to stop. Work that reads and does not listen sits
 /// in a silent host; clients kill us two seconds after SIGTERM, and the logout needs most of those.
@@ -105,7 +107,9 @@ impl Stdio {
         let size = Size { threads: settings.threads, queue: settings.queue, idle: settings.idle };
         let desk = Desk {
             link: Arc::new(Link::new(output)),
-            server: Server::new(gate, settings.page),
+            server: Server::new(gate.clone(), settings.page).watching(),
+            gate,
+            watches: Watches::default(),
             pool: Pool::new(size),
             user: settings.user,
             longest: settings.longest,
@@ -164,6 +168,8 @@ impl Drop for InputEnd {
 struct Desk {
     link: Arc<Link>,
     server: Server,
+    gate: Arc<Gate>,
+    watches: Watches,
     pool: Pool,
     user: String,
     longest: usize,
@@ -209,6 +215,10 @@ impl Desk {
         match self.server.handle(request) {
             Step::Now(answer) => self.link.answer(Some(id), &answer),
             Step::Later(work) => self.begin(id, work),
+            Step::Watch(what) => {
+                let caller = caller(self.user.clone(), Cancel::default(), None);
+                self.watches.take(&self.link, &self.gate, id, caller, what);
+            }
         }
     }
 
@@ -253,7 +263,12 @@ fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: Stri
         let (link, owed) = (link.clone(), owed.clone());
         progress::watcher(token, move |line| link.tell(&owed, line))
     });
-    work.run(Caller { user, level: Level::Admin, cancel: owed.cancel.clone(), watcher })
+    work.run(caller(user, owed.cancel.clone(), watcher))
+}
+
+/// Whoever speaks to a process of their own may do all that the process may.
+fn caller(user: String, cancel: Cancel, watcher: Option<Watcher>) -> Caller {
+    Caller { user, level: Level::Admin, cancel, watcher }
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::error::{Error, Kind};
-use crate::hv::call::{Call, Rights};
+use crate::hv::call::{Call, Cancel, Rights};
 use crate::mcp::body::Body;
 use crate::mcp::complete;
 use crate::mcp::complete::Wanted;
@@ -85,7 +85,7 @@ impl Work {
             },
             Task::Read { uri } => read(&gate, era, &uri, caller),
             Task::Complete(wanted) => {
-                let call = reading(&gate, caller);
+                let call = reading(&gate, caller.cancel);
                 let server = wanted.server.as_deref();
                 let (values, total) =
                     completions::complete(&gate.fleet, &call, &wanted.name, &wanted.begun, server);
@@ -95,25 +95,32 @@ impl Work {
     }
 }
 
-fn reading(gate: &Gate, caller: Caller) -> Call {
-    Call::new(Rights::ReadOnly).cancelled_by(caller.cancel).within(gate.call_timeout)
+/// A call that only reads.
+pub(crate) fn reading(gate: &Gate, cancel: Cancel) -> Call {
+    Call::new(Rights::ReadOnly).cancelled_by(cancel).within(gate.call_timeout)
 }
 
 fn read(gate: &Gate, era: Era, uri: &str, caller: Caller) -> Answer {
-    match resources::read(&gate.fleet, &reading(gate, caller), uri, gate.cap) {
+    let level = caller.level;
+    match resources::read(gate, &reading(gate, caller.cancel), level, uri) {
         Ok(text) => {
             let content = Body::new().text("uri", uri).text("mimeType", "application/json");
             let contents = [content.text("text", &text).json()];
             // Machines change under it: to be asked again each time.
             Ok(era.finish(Body::new().array("contents", &contents), Body::new(), Some(0)))
         }
-        Err(error) if error.kind() == Kind::NotFound => {
-            let code = if era == Era::Modern { INVALID_PARAMS } else { NO_RESOURCE };
-            let data = json::object([("uri", json::text(uri))]);
-            Err(Failure::new(code, error.to_string()).with(data))
-        }
-        Err(error) => failed(era, false, &error.during(format!("`{uri}`")), &correlation_id()),
+        Err(error) => refused(era, uri, error),
     }
+}
+
+/// The answer to a resource that cannot be had.
+pub(crate) fn refused(era: Era, uri: &str, error: Error) -> Answer {
+    if error.kind() == Kind::NotFound {
+        let code = if era == Era::Modern { INVALID_PARAMS } else { NO_RESOURCE };
+        let data = json::object([("uri", json::text(uri))]);
+        return Err(Failure::new(code, error.to_string()).with(data));
+    }
+    failed(era, false, &error.during(format!("`{uri}`")), &correlation_id())
 }
 
 fn text_content(text: &str) -> [String; 1] {

@@ -43,6 +43,12 @@ pub struct Settings {
     pub sockets: Option<PathBuf>,
 }
 
+impl Default for Settings {
+    fn default() -> Settings {
+        Settings { ring_bytes: crate::serial::ring::BYTES, log_dir: None, sockets: None }
+    }
+}
+
 /// Which console; stays the same through moves and reboots.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
@@ -199,6 +205,12 @@ fn file_name(about: &About) -> String {
 /// Where a console's socket is, in the folder of all.
 pub fn socket_path(folder: &Path, about: &About) -> PathBuf {
     folder.join(format!("{}.sock", file_name(about)))
+}
+
+impl Default for Hub {
+    fn default() -> Hub {
+        Hub::new(Settings::default())
+    }
 }
 
 impl Hub {

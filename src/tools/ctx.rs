@@ -26,8 +26,10 @@ use crate::hv::power::Power;
 use crate::hv::snapshots::Snapshots;
 use crate::hv::stores::Stores;
 use crate::metrics::Metrics;
+use crate::serial::hub::Hub;
 use crate::tools::Level;
 use crate::tools::reply::Record;
+use crate::tools::serial_line::Desk;
 
 /// What servers answered to a list.
 pub struct Gathered<'a, T> {
@@ -43,7 +45,11 @@ pub struct Ctx<'a> {
     /// The only way to this machine's own files, to URLs and to standard input.
     pub files: &'a Files,
     pub metrics: &'a Arc<Metrics>,
+    /// Serial consoles that this process holds.
+    pub consoles: &'a Hub,
     pub call: Call,
+    /// Who calls, for those who share a console.
+    pub user: String,
     /// The most that the caller may do; the gate has compared it with the tool's own level.
     pub level: Level,
     /// The `host` argument as given.
@@ -110,6 +116,11 @@ impl<'a> Ctx<'a> {
 
     pub fn stores(&self) -> Result<&'a dyn Stores> {
         self.family("files on datastores", |host| host.stores())
+    }
+
+    /// Where consoles of the server that is meant are asked for.
+    pub fn desk(&self) -> Result<Desk<'_>> {
+        Ok(Desk { server: self.server()?, consoles: self.consoles, call: &self.call })
     }
 
     pub fn appliances(&self) -> Result<&'a dyn Appliances> {
@@ -201,6 +212,8 @@ impl<'a> Ctx<'a> {
             fleet: self.fleet,
             files: self.files,
             metrics: self.metrics,
+            consoles: self.consoles,
+            user: self.user.clone(),
             call,
             level: self.level,
             wanted: self.wanted.clone(),

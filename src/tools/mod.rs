@@ -35,6 +35,8 @@ pub mod reply;
 pub mod resources;
 pub mod run;
 pub mod schema;
+pub mod serial;
+pub mod serial_line;
 pub mod server;
 pub mod snapshot;
 pub mod vm;
@@ -122,9 +124,9 @@ pub static FAMILIES: &[Family] = &[
     },
     Family {
         name: "serial",
-        about: "Serial ports of machines",
+        about: "Serial ports and consoles of machines",
         default: false,
-        shelves: &[esxi::serial::TOOLS],
+        shelves: &[esxi::serial::TOOLS, serial::TOOLS],
     },
     Family {
         name: "disk",
@@ -187,6 +189,7 @@ pub static FAMILIES: &[Family] = &[
 
 /// Names that scripts of earlier servers use; answered, never listed.
 pub static OLDER_NAMES: &[(&str, &str)] = &[
+    ("connect_serial_console", "read_serial"),
     ("export_ovf", "export_vm_ovf"),
     ("get_disk_info", "list_disks"),
     ("get_nic_info", "list_nics"),

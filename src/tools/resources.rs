@@ -7,14 +7,18 @@
 use crate::error::{Error, Kind, Result};
 use crate::hv::Host;
 use crate::hv::call::{Call, Rights};
-use crate::hv::fleet::Fleet;
+use crate::hv::fleet::Server;
 use crate::hv::machines::Depth;
 use crate::hv::places::{Fact, PlaceKind};
 use crate::hv::stores::Browse;
+use crate::serial::hub::Console;
 use crate::text::json;
 use crate::text::json::{Array, Object, Value};
 use crate::text::percent::decode;
-use crate::tools::{datastore, vm};
+use crate::tools::offer::Offer;
+use crate::tools::run::Gate;
+use crate::tools::serial_line::{Desk, Found, SCREEN, cleaned, screenful, state};
+use crate::tools::{Level, datastore, find, vm};
 
 /// One resource.
 pub struct Resource {
@@ -81,8 +85,26 @@ pub struct Template {
     pub args: &'static [&'static str],
 }
 
+/// Whether consoles are resources: where the tool that reads them is offered.
+pub fn has_consoles(offer: &Offer) -> bool {
+    find(CONSOLES).is_some_and(|(family, tool)| offer.has(family, tool))
+}
+
+/// Every template that is offered, in the order of listing.
+pub fn offered(offer: &Offer) -> Vec<Template> {
+    let mut all = templates();
+    if !has_consoles(offer) {
+        all.retain(|it| !it.name.starts_with("serial"));
+    }
+    all
+}
+
 /// Every template, in the order of listing.
 pub fn templates() -> Vec<Template> {
+    let console = |uri: &str, name, about, args| {
+        let uri = uri.to_owned();
+        Template { uri, name, title: "Serial console", about, args }
+    };
     let folder = |uri: &str, name, about, args| {
         let uri = uri.to_owned();
         Template { uri, name, title: "Files on a datastore", about, args }
@@ -110,38 +132,117 @@ pub fn templates() -> Vec<Template> {
                 "The same on a named server",
                 &["host", "ds", "path"],
             ),
+            console(
+                "serial://{vm}",
+                "serial",
+                "What a VM's serial console said last; can be subscribed to",
+                &["vm"],
+            ),
+            console(
+                "esxi://{host}/serial/{vm}",
+                "serial-of-host",
+                "The same on a named server",
+                &["host", "vm"],
+            ),
         ])
         .collect()
 }
 
+/// The tool that reads what the resources of consoles show, with its level.
+const CONSOLES: &str = "read_serial";
+
 /// The text of a resource; NotFound for a URI that means none.
-pub fn read(fleet: &Fleet, call: &Call, uri: &str, cap: usize) -> Result<String> {
+pub fn read(gate: &Gate, call: &Call, level: Level, uri: &str) -> Result<String> {
+    let (server, what) = meant(gate, level, uri)?;
+    let call = call.clone().with_rights(Rights::ReadOnly);
+    let host = server.host.as_ref();
+    let (key, rows) = match &what {
+        What::Table(resource) => (resource.path, (resource.read)(host, &call)?),
+        What::Folder { store, path } => ("files", files(host, &call, store, path)?),
+        What::Console { vm, port } => {
+            let desk = Desk { server, consoles: &gate.consoles, call: &call };
+            let found = desk.find(vm, port.as_deref())?;
+            let console = desk.readable(&found)?;
+            return Ok(said(&found, &console, gate.cap));
+        }
+    };
+    Ok(capped(key, rows, gate.cap))
+}
+
+/// The console that a URI means, to be watched; NotFound for one that means none.
+pub fn console(gate: &Gate, call: &Call, level: Level, uri: &str) -> Result<Console> {
+    match meant(gate, level, uri)? {
+        (server, What::Console { vm, port }) => {
+            let call = call.clone().with_rights(Rights::ReadOnly);
+            let desk = Desk { server, consoles: &gate.consoles, call: &call };
+            desk.readable(&desk.find(&vm, port.as_deref())?)
+        }
+        _ => {
+            let said = format!("`{}` cannot be subscribed to", crate::error::quoted(uri));
+            Err(Error::usage(said).hint("serial://{vm} can"))
+        }
+    }
+}
+
+/// What a URI means, and on which server.
+fn meant<'a>(gate: &'a Gate, level: Level, uri: &str) -> Result<(&'a Server, What)> {
     let unknown = || {
         let known: Vec<String> = RESOURCES.iter().map(self::uri).collect();
         Error::new(Kind::NotFound, format!("no resource `{}`", crate::error::quoted(uri)))
             .hint(format!("Known: {}; esxi://{{host}}/... for a named server", known.join(", ")))
     };
     let (server, what) = parse(uri).ok_or_else(unknown)?;
-    let server = fleet.server(server.as_deref())?;
-    let call = call.clone().with_rights(Rights::ReadOnly);
-    let host = server.host.as_ref();
-    let (key, rows) = match &what {
-        What::Table(resource) => (resource.path, (resource.read)(host, &call)?),
-        What::Folder { store, path } => ("files", files(host, &call, store, path)?),
-    };
-    Ok(capped(key, rows, cap))
+    if let What::Console { .. } = what {
+        let (_, tool) = find(CONSOLES).filter(|_| has_consoles(&gate.offer)).ok_or_else(unknown)?;
+        if level < tool.level {
+            let (needs, has) = (tool.level.word(), level.word());
+            return Err(Error::new(Kind::Denied, format!("it needs {needs}, and you have {has}"))
+                .hint("Ask who runs this server for more rights"));
+        }
+    }
+    Ok((gate.fleet.server(server.as_deref())?, what))
+}
+
+/// The last of what a console said.
+fn said(found: &Found, console: &Console, cap: usize) -> String {
+    let now = console.status();
+    let since = screenful(console, SCREEN);
+    let most = usize::try_from(now.position.saturating_sub(since)).unwrap_or(0);
+    let piece = console.read(Some(since), most, std::time::Duration::ZERO, &|| true);
+    // Escaped, a character may be six.
+    let said = cleaned(&piece.bytes, piece.from, piece.dropped, cap / 6);
+    let int = |it: u64| json::int(i64::try_from(it).unwrap_or(i64::MAX));
+    json::write_object(&json::object([
+        ("vm", json::text(found.port.machine.name.as_str())),
+        ("port", json::text(found.port.label.as_str())),
+        ("state", json::text(state(&now))),
+        ("text", json::text(said.text)),
+        ("from", int(said.from)),
+        ("next", int(said.next)),
+    ]))
 }
 
 /// What a URI means.
 enum What {
     Table(&'static Resource),
-    Folder { store: String, path: String },
+    Folder {
+        store: String,
+        path: String,
+    },
+    /// One of several ports by its label.
+    Console {
+        vm: String,
+        port: Option<String>,
+    },
 }
 
 /// The server that is named, if one is, and what is meant of it.
 fn parse(uri: &str) -> Option<(Option<String>, What)> {
     if let Some(rest) = uri.strip_prefix("datastore://") {
         return Some((None, folder(rest)?));
+    }
+    if let Some(rest) = uri.strip_prefix("serial://") {
+        return Some((None, console_of(rest)?));
     }
     let rest = uri.strip_prefix(SCHEME)?;
     let (server, path) = match rest.split_once('/') {
@@ -150,6 +251,9 @@ fn parse(uri: &str) -> Option<(Option<String>, What)> {
     };
     if let (Some(_), Some(rest)) = (&server, path.strip_prefix("datastore/")) {
         return Some((server, folder(rest)?));
+    }
+    if let (Some(_), Some(rest)) = (&server, path.strip_prefix("serial/")) {
+        return Some((server, console_of(rest)?));
     }
     let found = RESOURCES.iter().find(|resource| resource.path == path);
     found.map(|resource| (server, What::Table(resource)))
@@ -163,6 +267,16 @@ fn folder(rest: &str) -> Option<What> {
     // A path here is one from the root, whatever it begins with.
     let path = format!("/{path}");
     (!store.is_empty() && !leaves).then_some(What::Folder { store, path })
+}
+
+/// A machine, and perhaps the label of one of its ports.
+fn console_of(rest: &str) -> Option<What> {
+    let (vm, port) = match rest.split_once('/') {
+        Some((vm, port)) => (vm, Some(decode(port).ok()?).filter(|it| !it.is_empty())),
+        None => (rest, None),
+    };
+    let vm = decode(vm).ok().filter(|it| !it.is_empty())?;
+    Some(What::Console { vm, port })
 }
 
 fn files(host: &dyn Host, call: &Call, store: &str, path: &str) -> Result<Vec<Object>> {
@@ -266,6 +380,22 @@ mod tests {
             "datastore://a/%",
             "esxi://lab/datastore/",
         ] {
+            assert!(parse(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn uris_of_consoles() {
+        for (uri, server, name, label) in [
+            ("serial://edge01", None, "edge01", None),
+            ("serial://my%20vm%2F%25/", None, "my vm/%", None),
+            ("serial://a/Serial%20port%202", None, "a", Some("Serial port 2")),
+            ("esxi://lab/serial/b%C3%BCro", Some("lab"), "b\u{fc}ro", None),
+        ] {
+            let Some((of, What::Console { vm, port })) = parse(uri) else { panic!("{uri}") };
+            assert_eq!((of.as_deref(), &*vm, port.as_deref()), (server, name, label), "{uri}");
+        }
+        for bad in ["serial://", "serial:///x", "serial://%zz", "esxi://lab/serial/"] {
             assert!(parse(bad).is_none(), "{bad}");
         }
     }

@@ -14,6 +14,7 @@ use crate::files::Files;
 use crate::hv::call::{Call, Cancel, Progress, Rights};
 use crate::hv::fleet::Fleet;
 use crate::metrics::Metrics;
+use crate::serial::hub::Hub;
 use crate::text::hex::hex;
 use crate::text::json;
 use crate::text::json::Object;
@@ -31,6 +32,8 @@ pub struct Gate {
     pub offer: Offer,
     pub audit: Audit,
     pub metrics: Arc<Metrics>,
+    /// Serial consoles that this process holds.
+    pub consoles: Hub,
     /// Bound of a call that only reads.
     pub call_timeout: Duration,
     /// Bytes of one answer, text and structured content together.
@@ -129,6 +132,8 @@ impl Gate {
             fleet: &self.fleet,
             files: &self.files,
             metrics: &self.metrics,
+            consoles: &self.consoles,
+            user: caller.user.clone(),
             call: reading,
             level: caller.level,
             wanted: args.opt_text(args::HOST).map(str::to_owned),

@@ -76,6 +76,7 @@ pub mod serial;
 pub mod serial_draft;
 pub mod serial_host;
 pub mod serial_line;
+pub mod serials;
 pub mod session;
 pub mod site;
 pub mod slots;
@@ -110,6 +111,7 @@ use crate::hv::model::{About, Check, Status};
 use crate::hv::nics::Nics;
 use crate::hv::places::Places;
 use crate::hv::power::Power;
+use crate::hv::serials::Serials;
 use crate::hv::snapshots::Snapshots;
 use crate::hv::stores::Stores;
 use crate::vsphere::session::Session;
@@ -167,6 +169,8 @@ pub struct Vsphere {
     /// SHA-256 of the certificate that the server showed.
     seen: Seen,
     pub(crate) reach: Reach,
+    /// Where serial ports are dialled instead of at their hosts.
+    pub(crate) lines: Option<&'static str>,
 }
 
 impl Vsphere {
@@ -178,7 +182,12 @@ impl Vsphere {
         seen: Seen,
         reach: Reach,
     ) -> Vsphere {
-        Vsphere { session, defaults, address, seen, reach }
+        Vsphere { session, defaults, address, seen, reach, lines: None }
+    }
+
+    /// The same, for simulated hosts without addresses of their own: their serial ports are here.
+    pub fn with_lines_at(self, here: &'static str) -> Vsphere {
+        Vsphere { lines: Some(here), ..self }
     }
 }
 
@@ -256,6 +265,10 @@ impl Host for Vsphere {
     }
 
     fn stores(&self) -> Option<&dyn Stores> {
+        Some(self)
+    }
+
+    fn serials(&self) -> Option<&dyn Serials> {
         Some(self)
     }
 

@@ -25,6 +25,14 @@ const PATHS: &[&str] = &[
     "config.virtualNicManagerInfo.netConfig",
 ];
 
+/// What says where a host is and what its firewall lets through.
+pub const SEEN: &[&str] = &[
+    "name",
+    "config.firewall.ruleset",
+    "config.network.vnic",
+    "config.virtualNicManagerInfo.netConfig",
+];
+
 /// One host.
 pub struct Station {
     pub name: String,
@@ -97,13 +105,18 @@ impl Station {
         let select = Select { kind: "HostSystem", paths: PATHS };
         let rows = props::of(&it.session, call, std::slice::from_ref(at), &[select])?;
         let Some(row) = rows.into_iter().next() else { return Ok(None) };
-        let Some(name) = row.text("name").map(unescaped) else { return Ok(None) };
+        Ok(Station::of(it, row, it.session.live(call)?.is_vcenter()))
+    }
+
+    /// The host of a row with [`SEEN`].
+    pub fn of(it: &Vsphere, row: Row, vcenter: bool) -> Option<Station> {
+        let name = row.text("name").map(unescaped)?;
         // What led us to a host leads others there too; of a vCenter's hosts we know what they say.
-        let address = match it.session.live(call)?.is_vcenter() {
+        let address = match vcenter {
             true => management(&row).unwrap_or_else(|| name.clone()),
             false => it.address.host.clone(),
         };
-        Ok(Some(Station { name, address, at: at.clone(), row }))
+        Some(Station { name, address, at: row.at.clone(), row })
     }
 
     /// The host that a mark speaks of.

@@ -206,14 +206,19 @@ impl Line {
         self.port().filter(|_| self.server && self.proxy.is_none())
     }
 
-    /// Where a person dials to get in; `host` is the address of the machine's host.
-    pub fn dial(&self, host: &str) -> Option<String> {
-        let port = self.listens_on()?;
+    /// Host and port to dial; `host` is the address of the machine's host.
+    pub fn end(&self, host: &str) -> Option<(String, u16)> {
+        let port = self.listens_on().and_then(|it| u16::try_from(it).ok()).filter(|it| *it > 0)?;
         let own = self.parts().0;
-        let host = if own.is_empty() { host } else { own };
+        Some((if own.is_empty() { host } else { own }.to_owned(), port))
+    }
+
+    /// Where a person dials to get in.
+    pub fn dial(&self, host: &str) -> Option<String> {
+        let (host, port) = self.end(host)?;
         let host = match host.contains(':') && !host.starts_with('[') {
             true => format!("[{host}]"),
-            false => host.to_owned(),
+            false => host,
         };
         Some(format!("{}://{host}:{port}", self.protocol()))
     }

@@ -67,6 +67,7 @@ pub fn gate_with(offer: Offer, appliances: Option<Box<dyn Appliances>>) -> (Arc<
         offer,
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
+        consoles: jumpvisor::serial::hub::Hub::default(),
         call_timeout: Duration::from_secs(30),
         cap: 60_000,
     };
@@ -170,6 +171,10 @@ impl Power for Fake {
 }
 
 impl Host for Fake {
+    fn serials(&self) -> Option<&dyn jumpvisor::hv::serials::Serials> {
+        None
+    }
+
     fn status(&self) -> Status {
         Status {
             kind: "esxi".to_owned(),

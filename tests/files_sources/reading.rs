@@ -260,6 +260,8 @@ fn a_hung_server_lets_go_when_the_call_is_cancelled() {
             files: &files,
             metrics: &metrics,
             call,
+            consoles: &jumpvisor::serial::hub::Hub::default(),
+            user: String::new(),
             level,
             wanted,
             cap: 60_000,

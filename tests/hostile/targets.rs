@@ -318,7 +318,8 @@ pub fn inventory(bytes: &[u8]) {
     }
     for resource in RESOURCES {
         let call = Call::new(Rights::ReadOnly);
-        let _ = resources::read(&gate.fleet, &call, &resources::uri(resource), 60_000);
+        let _ =
+            resources::read(gate, &call, jumpvisor::tools::Level::Admin, &resources::uri(resource));
     }
 }
 
@@ -351,6 +352,7 @@ fn connected() -> (Gate, Arc<Peer>) {
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
+        consoles: jumpvisor::serial::hub::Hub::default(),
         call_timeout: Duration::from_secs(5),
         cap: 60_000,
     };

@@ -197,6 +197,7 @@ impl Lab {
             offer: Offer::everything(),
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
+            consoles: jumpvisor::serial::hub::Hub::default(),
             call_timeout: Duration::from_secs(30),
             cap: 60_000,
         };

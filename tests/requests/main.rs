@@ -287,10 +287,13 @@ const SIZES: [u32; 2] = [20, 600];
 const NOT_PLAIN: &[&str] = &[
     "answer_vm_question",
     "cancel_task",
+    "expect_serial",
     "get_serial_port",
     "move_vm_disk",
+    "read_serial",
     "reboot_host",
     "shutdown_host",
+    "write_serial",
 ];
 
 /// The round trips of every call of the own files that succeeds, against so many plain machines;

@@ -117,7 +117,8 @@ fn gate(
     let reach =
         move |_: &Elsewhere| -> Result<Box<dyn Exchange>> { Ok(Box::new(elsewhere.clone())) };
     let host =
-        Vsphere::new(session, Defaults::default(), address, Box::new(|| None), Box::new(reach));
+        Vsphere::new(session, Defaults::default(), address, Box::new(|| None), Box::new(reach))
+            .with_lines_at("127.0.0.1");
     let server = Server { name: "sim".to_owned(), host: Box::new(host) };
     let gate = Gate {
         files: jumpvisor::files::Files::anywhere(),
@@ -125,6 +126,7 @@ fn gate(
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
+        consoles: jumpvisor::serial::hub::Hub::default(),
         call_timeout: Duration::from_secs(60),
         cap: 60_000,
     };

@@ -73,6 +73,7 @@ pub fn gate_of(hosts: Vec<Vsphere>) -> Arc<Gate> {
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
+        consoles: jumpvisor::serial::hub::Hub::default(),
         call_timeout: Duration::from_secs(60),
         cap: 60_000,
     })
