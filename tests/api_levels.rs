@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumpvisor::audit::{Audit, Sink};
+use jumpvisor::auth::principal::Principal;
 use jumpvisor::files::Files;
-use jumpvisor::hv::call::Cancel;
 use jumpvisor::hv::fleet::{Fleet, Server};
 use jumpvisor::metrics::Metrics;
 use jumpvisor::sim;
@@ -66,8 +66,7 @@ fn gate() -> Gate {
 
 fn ask(gate: &Gate, level: Level, tool: &str, args: &str) -> String {
     let Ok(Value::Object(args)) = json::parse(args) else { panic!("not an object: {args}") };
-    let caller =
-        Caller { user: "test".to_owned(), level, cancel: Cancel::default(), watcher: None };
+    let caller = Caller::new(Principal::limited("test", level));
     match gate.call(tool, args, caller) {
         Outcome::Answer(shown) => shown.text,
         Outcome::Failed { error, .. } | Outcome::Unknown(error) => format!("error: {error}"),

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jumpvisor::audit::{Audit, Sink};
+use jumpvisor::auth::principal::Principal;
 use jumpvisor::error::{Error, Kind, Result};
 use jumpvisor::files::Files;
 use jumpvisor::hv::call::{Call, Cancel, Rights};
@@ -171,7 +172,7 @@ impl Room {
         };
         let words = words.iter().map(pair).collect();
         let cancel = Cancel::default();
-        let caller = Caller { user: "t".into(), level: Level::Vm, cancel, watcher: None };
+        let caller = Caller::new(Principal::limited("t", Level::Vm)).cancelled_by(cancel);
         match self.gate.call(name, words, caller) {
             Outcome::Answer(it) => Ok(it.text),
             Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error),

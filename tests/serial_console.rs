@@ -13,6 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use jumpvisor::audit::{Audit, Sink};
+use jumpvisor::auth::principal::Principal;
 use jumpvisor::error::{Error, Kind, Result};
 use jumpvisor::files::Files;
 use jumpvisor::hv::Host;
@@ -110,7 +111,7 @@ fn served(serve: impl FnOnce(TcpStream) + Send + 'static) -> Arc<Gate> {
 
 fn call_by(gate: &Gate, user: &str, level: Level, tool: &str, args: &str) -> Result<Object> {
     let Ok(Value::Object(args)) = json::parse(args) else { panic!("{args}") };
-    let caller = Caller { user: user.to_owned(), level, cancel: Cancel::default(), watcher: None };
+    let caller = Caller::new(Principal::limited(user, level));
     match gate.call(tool, args, caller) {
         Outcome::Answer(shown) => {
             let size = shown.text.len() + json::write_object(&shown.data).len();
@@ -257,7 +258,7 @@ fn waiting_ends_at_once_when_the_caller_does_not_want_it_any_more() {
     let gate = served(|_| thread::park());
     let (cancel, other) = (Cancel::default(), gate.clone());
     let user = "alice".to_owned();
-    let caller = Caller { user, level: Level::Admin, cancel: cancel.clone(), watcher: None };
+    let caller = Caller::local(&user).cancelled_by(cancel.clone());
     let waiting = thread::spawn(move || {
         let Ok(Value::Object(args)) =
             json::parse(r#"{"name":"vm","pattern":"x","timeout_seconds":86400}"#)

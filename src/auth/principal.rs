@@ -74,8 +74,12 @@ impl Principal {
 
     /// Whoever may start the program itself, and so may do anything.
     pub fn local(user: &str) -> Principal {
-        let everything = Grant { level: Level::Admin, hosts: None };
-        Principal::new(user, user, How::Local, vec![everything])
+        Principal::limited(user, Level::Admin)
+    }
+
+    /// Somebody known by name alone, with one level everywhere.
+    pub fn limited(user: &str, level: Level) -> Principal {
+        Principal::new(user, user, How::Local, vec![Grant { level, hosts: None }])
     }
 
     /// The most that the caller may do on a server.

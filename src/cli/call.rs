@@ -14,7 +14,7 @@ use crate::text::json::{Object, Value};
 use crate::tools::args;
 use crate::tools::reply::Shown;
 use crate::tools::run::{Caller, Gate, Outcome, error_object};
-use crate::tools::{Effect, Level, Tool, find};
+use crate::tools::{Effect, Tool, find};
 
 /// How long a stopped call that only reads may still take to end by itself.
 const GRACE: Duration = Duration::from_secs(1);
@@ -33,7 +33,7 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
         let watcher: Arc<dyn Fn(&_) + Send + Sync> = Arc::new(print::bar);
         watcher
     });
-    let caller = Caller { user: crate::app::user(), level: Level::Admin, cancel, watcher };
+    let caller = Caller::local(&crate::app::user()).cancelled_by(cancel).watched_by(watcher);
     let may_hang = |it: &Tool| {
         let writes = it.args.iter().any(|arg| arg.writes_here && arguments.contains_key(arg.name));
         it.effect == Effect::Reads && !writes

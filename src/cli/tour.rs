@@ -9,8 +9,6 @@ use std::sync::Arc;
 use crate::app::user;
 use crate::cli::{call, print};
 use crate::error::Result;
-use crate::hv::call::Cancel;
-use crate::tools::Level;
 use crate::tools::run::{Caller, Gate, Outcome};
 
 /// What a person wants, and what is called for it.
@@ -84,12 +82,7 @@ pub fn run(gate: Arc<Gate>) -> Result<u8> {
 fn answer(gate: &Arc<Gate>, step: &Step) -> Result<String> {
     let words: Vec<String> = step.words.iter().map(|it| (*it).to_owned()).collect();
     let arguments = call::arguments(step.tool, &words)?;
-    let caller = Caller {
-        user: user(),
-        level: Level::Admin,
-        cancel: Cancel::default(),
-        watcher: Some(Arc::new(print::bar)),
-    };
+    let caller = Caller::local(&user()).watched_by(Some(Arc::new(print::bar)));
     let outcome = gate.call(step.tool, arguments, caller);
     print::end_bar();
     Ok(match outcome {

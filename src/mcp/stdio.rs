@@ -20,7 +20,6 @@ use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notificatio
 use crate::mcp::server::{Server, Step};
 use crate::mcp::watch::Watches;
 use crate::mcp::work::Work;
-use crate::tools::Level;
 use crate::tools::run::{Caller, Gate, Watcher};
 
 /// How long the end waits for work that was told to stop. Work that reads and does not listen sits
@@ -268,7 +267,7 @@ fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: Stri
 
 /// Whoever speaks to a process of their own may do all that the process may.
 fn caller(user: String, cancel: Cancel, watcher: Option<Watcher>) -> Caller {
-    Caller { user, level: Level::Admin, cancel, watcher }
+    Caller::local(&user).cancelled_by(cancel).watched_by(watcher)
 }
 
 #[cfg(test)]

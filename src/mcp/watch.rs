@@ -88,7 +88,7 @@ impl Watches {
         let thread = std::thread::Builder::new().name("subscription".to_owned());
         let begun = thread.spawn(move || {
             let _counted = counted;
-            let caller = Caller { cancel: owed.cancel.clone(), ..caller };
+            let caller = caller.cancelled_by(owed.cancel.clone());
             match what {
                 Watch::Listen(uris) => listen(&gate, &link, &owed, &id, caller, &uris, running),
                 Watch::Subscribe(uri) => {
@@ -146,7 +146,7 @@ impl Watches {
 
 fn seen(gate: &Gate, caller: &Caller, uri: &str) -> Result<Seen> {
     let call = reading(gate, caller.cancel.clone());
-    let console = resources::console(gate, &call, caller.level, uri)?;
+    let console = resources::console(gate, &call, caller.level(), uri)?;
     let now = console.status();
     Ok(Seen { uri: uri.to_owned(), console, last: (now.position, now.state) })
 }

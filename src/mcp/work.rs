@@ -101,7 +101,7 @@ pub(crate) fn reading(gate: &Gate, cancel: Cancel) -> Call {
 }
 
 fn read(gate: &Gate, era: Era, uri: &str, caller: Caller) -> Answer {
-    let level = caller.level;
+    let level = caller.level();
     match resources::read(gate, &reading(gate, caller.cancel), level, uri) {
         Ok(text) => {
             let content = Body::new().text("uri", uri).text("mimeType", "application/json");

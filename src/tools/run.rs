@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::audit::{Audit, Entry};
+use crate::auth::principal::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::hv::call::{Call, Cancel, Progress, Rights};
@@ -43,13 +44,45 @@ pub struct Gate {
 /// Hears how far a call has come.
 pub type Watcher = Arc<dyn Fn(&Progress) + Send + Sync>;
 
+/// Puts a question to the person behind a caller and waits for the answer: true is consent. It comes
+/// back when the call is cancelled.
+pub type Asks = Arc<dyn Fn(&str, &Cancel) -> Result<bool> + Send + Sync>;
+
 /// Who calls, and how the call is watched.
+#[derive(Clone)]
 pub struct Caller {
-    pub user: String,
-    /// The most that the caller may do.
-    pub level: Level,
+    pub who: Principal,
     pub cancel: Cancel,
     pub watcher: Option<Watcher>,
+    /// None for one who cannot be asked while a call waits.
+    pub asks: Option<Asks>,
+}
+
+impl Caller {
+    /// Somebody whom nobody watches, and who cannot be asked.
+    pub fn new(who: Principal) -> Caller {
+        Caller { who, cancel: Cancel::default(), watcher: None, asks: None }
+    }
+
+    /// Whoever may start the program itself.
+    pub fn local(user: &str) -> Caller {
+        Caller::new(Principal::local(user))
+    }
+
+    /// The same, who may cancel the call by this.
+    pub fn cancelled_by(self, cancel: Cancel) -> Caller {
+        Caller { cancel, ..self }
+    }
+
+    /// The same, who hears how far the call has come.
+    pub fn watched_by(self, watcher: Option<Watcher>) -> Caller {
+        Caller { watcher, ..self }
+    }
+
+    /// The most that the caller may do somewhere.
+    pub fn level(&self) -> Level {
+        self.who.highest().unwrap_or(Level::Read)
+    }
 }
 
 /// How a call ended.
@@ -74,7 +107,7 @@ impl Gate {
             None => return Outcome::Unknown(unknown_tool(name)),
         };
         let (started, correlation) = (Instant::now(), correlation_id());
-        let mut entry = Entry::new(&correlation, &caller.user, tool.name);
+        let mut entry = Entry::new(&correlation, &caller.who.name, tool.name);
         let checked = permitted(tool, &caller).and_then(|()| Args::check(tool.args, arguments));
         let result = checked.and_then(|args| {
             entry.about(self.used(tool, args.opt_text(args::HOST)), args.for_audit());
@@ -133,9 +166,9 @@ impl Gate {
             files: &self.files,
             metrics: &self.metrics,
             consoles: &self.consoles,
-            user: caller.user.clone(),
+            user: caller.who.name.clone(),
             call: reading,
-            level: caller.level,
+            level: caller.level(),
             wanted: args.opt_text(args::HOST).map(str::to_owned),
             cap: self.cap,
         };
@@ -158,10 +191,10 @@ impl Gate {
 }
 
 fn permitted(tool: &Tool, caller: &Caller) -> Result<()> {
-    if caller.level >= tool.level {
+    if caller.who.highest().is_some_and(|it| it >= tool.level) {
         return Ok(());
     }
-    let (has, needs) = (caller.level.word(), tool.level.word());
+    let (has, needs) = (caller.level().word(), tool.level.word());
     Err(Error::new(Kind::Denied, format!("it needs {needs}, and you have {has}"))
         .hint("Ask who runs this server for more rights"))
 }

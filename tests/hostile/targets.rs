@@ -12,7 +12,7 @@ use std::time::Duration;
 use jumpvisor::audit::{Audit, Sink};
 use jumpvisor::config::{Environment, Flags, load};
 use jumpvisor::error::{Kind, Result};
-use jumpvisor::hv::call::{Call, Cancel, Rights};
+use jumpvisor::hv::call::{Call, Rights};
 use jumpvisor::hv::fleet::{Fleet, Server};
 use jumpvisor::metrics::Metrics;
 use jumpvisor::text::json::{self, Value};
@@ -304,12 +304,7 @@ pub fn inventory(bytes: &[u8]) {
     peer.play(bytes);
     for (name, args) in CALLS {
         let Ok(Value::Object(args)) = json::parse(args) else { continue };
-        let caller = Caller {
-            user: String::new(),
-            level: jumpvisor::tools::Level::Admin,
-            cancel: Cancel::default(),
-            watcher: None,
-        };
+        let caller = Caller::local("");
         peer.waits.store(0, Ordering::Relaxed);
         let outcome = gate.call(name, args, caller);
         if let Outcome::Failed { error, .. } = outcome {

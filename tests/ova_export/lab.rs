@@ -21,7 +21,6 @@ use jumpvisor::sim::rules::Rules;
 use jumpvisor::sim::service::Simulator;
 use jumpvisor::text::json;
 use jumpvisor::text::secret::Secret;
-use jumpvisor::tools::Level;
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
 use jumpvisor::vim::version::Version;
@@ -229,7 +228,7 @@ impl Lab {
         let Ok(json::Value::Object(arguments)) = json::parse(arguments) else {
             panic!("{arguments}");
         };
-        let caller = Caller { user: "test".to_owned(), level: Level::Admin, cancel, watcher: None };
+        let caller = Caller::local("test").cancelled_by(cancel);
         match self.gate.call(tool, arguments, caller) {
             Outcome::Answer(shown) => Ok(shown.text),
             Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error),

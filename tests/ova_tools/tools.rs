@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use jumpvisor::hv::call::Cancel;
 use jumpvisor::ova::manifest::Algorithm;
 use jumpvisor::text::json;
-use jumpvisor::tools::Level;
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
 
@@ -26,13 +24,7 @@ impl Lab {
 
     fn call(&self, tool: &str, arguments: &str) -> Result<String, String> {
         let Ok(json::Value::Object(given)) = json::parse(arguments) else { panic!("{arguments}") };
-        let caller = Caller {
-            user: "tester".to_owned(),
-            level: Level::Admin,
-            cancel: Cancel::default(),
-            watcher: None,
-        };
-        match self.gate.call(tool, given, caller) {
+        match self.gate.call(tool, given, Caller::local("tester")) {
             Outcome::Answer(shown) => Ok(shown.text),
             Outcome::Failed { error, .. } => Err(error.to_string()),
             Outcome::Unknown(error) => panic!("{error}"),

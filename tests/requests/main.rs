@@ -17,11 +17,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use jumpvisor::hv::call::Cancel;
 use jumpvisor::text::json::{self, Value};
 use jumpvisor::tools;
+use jumpvisor::tools::Effect;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
-use jumpvisor::tools::{Effect, Level};
 use jumpvisor::vsphere::reads::is_read;
 
 use schema::Schema;
@@ -161,13 +160,7 @@ fn rehearse(gate: &Gate, ear: &Ear, (name, args): (&str, &str), place: &str, fou
 
 fn ask(gate: &Gate, name: &str, args: &str) -> Result<(), String> {
     let Ok(Value::Object(args)) = json::parse(args) else { panic!("not an object: {args}") };
-    let caller = Caller {
-        user: "test".to_owned(),
-        level: Level::Admin,
-        cancel: Cancel::default(),
-        watcher: None,
-    };
-    match gate.call(name, args, caller) {
+    match gate.call(name, args, Caller::local("test")) {
         Outcome::Answer(_) => Ok(()),
         Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error.to_string()),
     }

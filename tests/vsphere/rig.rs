@@ -12,7 +12,6 @@ use jumpvisor::metrics::Metrics;
 use jumpvisor::text::json;
 use jumpvisor::text::json::Object;
 use jumpvisor::text::secret::Secret;
-use jumpvisor::tools::Level;
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
 use jumpvisor::vsphere::session::{Account, Session};
@@ -116,7 +115,7 @@ pub fn tool(gate: &Gate, name: &str, words: &[&str]) -> Result<Told, Error> {
 
 /// Calls a tool that can be cancelled.
 pub fn tool_by(gate: &Gate, name: &str, words: &[&str], cancel: Cancel) -> Result<Told, Error> {
-    let caller = Caller { user: "tester".into(), level: Level::Admin, cancel, watcher: None };
+    let caller = Caller::local("tester").cancelled_by(cancel);
     match gate.call(name, arguments(words), caller) {
         Outcome::Answer(it) => {
             let data = json::write_object(&it.data);

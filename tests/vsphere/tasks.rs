@@ -8,7 +8,7 @@ use jumpvisor::hv::Host;
 use jumpvisor::hv::call::{Call, Cancel, Progress};
 use jumpvisor::hv::machines::Machines;
 use jumpvisor::hv::power::{Power, Switched, Verb};
-use jumpvisor::tools::run::{Caller, Outcome};
+use jumpvisor::tools::run::{Caller, Outcome, Watcher};
 
 use crate::rig::{arguments, changing, gate, has, host, reading, tool, tool_by};
 use crate::scripted::Peer;
@@ -306,12 +306,9 @@ fn a_progress_of_a_batch_counts_machines() {
     let gate = gate(&peer);
     let seen: Arc<Mutex<Vec<String>>> = Arc::default();
     let sink = seen.clone();
-    let caller = Caller {
-        level: jumpvisor::tools::Level::Admin,
-        user: "tester".into(),
-        cancel: Cancel::default(),
-        watcher: Some(Arc::new(move |it: &Progress| sink.lock().unwrap().push(it.note.clone()))),
-    };
+    let watcher: Watcher =
+        Arc::new(move |it: &Progress| sink.lock().unwrap().push(it.note.clone()));
+    let caller = Caller::local("tester").watched_by(Some(watcher));
     let outcome = gate.call("power_on", arguments(&["names=db01,a/b"]), caller);
     assert!(matches!(outcome, Outcome::Answer(_)));
     assert_eq!(*seen.lock().unwrap(), ["1 of 2 VMs", "2 of 2 VMs"]);
