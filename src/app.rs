@@ -2,6 +2,8 @@
 //!
 //! Nothing connects here; a server is reached when a call first needs it.
 
+pub mod signin;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

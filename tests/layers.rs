@@ -49,8 +49,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("tools", "error text audit auth metrics files ova hv serial", "ring"),
     ("tools/esxi", "error text audit auth metrics files ova hv tools vsphere vim", ""),
     ("mcp", "error text audit auth metrics files hv serial tools", "smol"),
-    // zeroize: whole env files are read, passwords in them, and wiped after.
-    ("config", "error text", "zeroize"),
+    // auth: the words of levels. zeroize: whole env files are read, passwords in them, and wiped after.
+    ("config", "error text auth", "zeroize"),
     ("logging", "error text", ""),
     (
         "app",

@@ -11,6 +11,7 @@ mod console;
 #[cfg(feature = "demo")]
 mod demo;
 mod escape;
+mod key;
 mod print;
 mod serve;
 mod show;
@@ -89,6 +90,7 @@ enum Command {
     Call(CallCommand),
     Check(CheckCommand),
     Console(console::ConsoleCommand),
+    Key(key::KeyCommand),
     Demo(DemoCommand),
     #[cfg(feature = "demo")]
     Simulate(demo::SimulateCommand),
@@ -180,6 +182,9 @@ fn run(top: Top) -> Result<u8> {
     if let Some(Command::Docs(_)) = top.command {
         return show::docs();
     }
+    if let Some(Command::Key(command)) = &top.command {
+        return key::run(command);
+    }
     let config = configuration(&top)?;
     let set = |name: &str| config.found.iter().any(|it| it.name == name && it.from != "default");
     // A person wants the answer, not the story of it.
@@ -222,7 +227,7 @@ fn run(top: Top) -> Result<u8> {
         Some(Command::Demo(_)) => stdio(&top, &config),
         #[cfg(feature = "demo")]
         Some(Command::Simulate(_)) => Ok(0),
-        Some(Command::Docs(_) | Command::Version(_)) => Ok(0),
+        Some(Command::Docs(_) | Command::Key(_) | Command::Version(_)) => Ok(0),
         None if std::io::stdin().is_terminal() => {
             let help = Top::from_args(&["jumpvisor"], &["--help"]).err();
             Ok(print::early(&help.map(|it| it.output).unwrap_or_default(), true))

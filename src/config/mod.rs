@@ -4,6 +4,7 @@
 //! mistakes are told at once. Surprising: an option whose feature does not exist yet is known,
 //! and refused unless it is set to its default or to "off".
 
+pub mod daemon;
 pub mod endpoint;
 mod envfile;
 mod environment;
@@ -16,6 +17,7 @@ mod sources;
 #[cfg(test)]
 mod tests;
 mod value;
+mod values;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,7 +35,7 @@ use crate::config::names::Way;
 use crate::config::options::{OPTIONS, Opt};
 use crate::config::problem::Problems;
 use crate::config::sources::{Entry, Settings};
-use crate::config::value::Value;
+use crate::config::values::Values;
 
 /// What the command line says about configuration.
 #[derive(Clone, Debug, Default)]
@@ -111,6 +113,8 @@ pub struct Config {
     pub serial_log_dir: Option<PathBuf>,
     /// Bytes that are kept of each serial console; 256 KiB by default.
     pub serial_ring_bytes: usize,
+    /// What `serve` alone obeys.
+    pub daemon: daemon::Daemon,
     /// Everything that was set, then the defaults of what was not, in the order of [`OPTIONS`].
     pub found: Vec<Found>,
     /// What was skipped, and why: a `.env` that others may write, for instance.
@@ -126,6 +130,9 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     check_values(&settings, flags, &mut problems);
     let servers = servers::servers(&settings, environment, &mut problems);
     let guest_logins = guests::logins(&settings, environment, &mut problems);
+    if flags.serve {
+        daemon::check(&settings, &Values(&settings), &mut problems);
+    }
     let problems = problems.into_vec();
     if !problems.is_empty() {
         return Err(problems);
@@ -153,6 +160,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
         serial_sockets: values.text("SERIAL_SOCKETS").map(PathBuf::from),
         serial_log_dir: values.text("SERIAL_LOG_DIR").map(PathBuf::from),
         serial_ring_bytes: values.count("SERIAL_RING_KB") << 10,
+        daemon: daemon::daemon(&values),
         found,
         notes,
     })
@@ -233,66 +241,4 @@ fn shown(settings: &Settings, entry: &Entry) -> Found {
 fn default_of(option: &Opt, default: &str) -> Found {
     let (name, value_shown) = (option.name.to_owned(), default.to_owned());
     Found { name, value_shown, from: "default".to_owned() }
-}
-
-/// Reads checked values of options that have one setting at most.
-struct Values<'a>(&'a Settings);
-
-impl Values<'_> {
-    /// What is set, or else the default.
-    fn get(&self, name: &str) -> Option<Value> {
-        let option = options::row(name)?;
-        match self.0.winner(name) {
-            Some(entry) => value::check(option.kind, entry.value.reveal()).ok(),
-            None => value::check(option.kind, option.default?).ok(),
-        }
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        match self.get(name) {
-            Some(Value::Text(text)) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn flag(&self, name: &str) -> bool {
-        matches!(self.get(name), Some(Value::Flag(true)))
-    }
-
-    fn time(&self, name: &str) -> Duration {
-        match self.get(name) {
-            Some(Value::Time(time)) => time,
-            _ => Duration::ZERO,
-        }
-    }
-
-    fn count(&self, name: &str) -> usize {
-        match self.get(name) {
-            Some(Value::Count(count)) => usize::try_from(count).unwrap_or(usize::MAX),
-            _ => 0,
-        }
-    }
-
-    fn hidden(&self, name: &str) -> Option<Secret> {
-        match self.get(name) {
-            Some(Value::Hidden(secret)) => Some(secret),
-            _ => None,
-        }
-    }
-
-    fn audit(&self) -> Audit {
-        match self.text("AUDIT_LOG") {
-            Some(path) if path.contains('/') => Audit::File(PathBuf::from(path)),
-            _ => Audit::Stderr,
-        }
-    }
-
-    fn log_level(&self) -> log::LevelFilter {
-        match self.text("LOG_LEVEL").as_deref() {
-            Some("DEBUG") => log::LevelFilter::Debug,
-            Some("WARNING") => log::LevelFilter::Warn,
-            Some("ERROR") => log::LevelFilter::Error,
-            _ => log::LevelFilter::Info,
-        }
-    }
 }
