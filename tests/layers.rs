@@ -69,14 +69,14 @@ const LAYERS: &[(&str, &str, &str)] = &[
 
 /// Crates that stay in some files or folders of their layer: what waits, waits in one place.
 const ONLY_IN: &[(&str, &str)] = &[
-    ("async_signal", "app.rs"),
+    ("async_signal", "app/signals.rs"),
     ("listenfd", "web/serve/listen.rs"),
     // In cli: a raw terminal. In files: a look at a pipe before it is read; names given at the end.
     (
         "rustix",
         "cli/terminal.rs files/mod.rs files/stdin.rs files/target.rs serial/dial.rs web/serve/",
     ),
-    ("smol", "app.rs mcp/stdio.rs mcp/http.rs serial/ web/serve/"),
+    ("smol", "app/signals.rs mcp/stdio.rs mcp/http.rs serial/ web/serve/"),
     // The tests of text/split.rs compare with a whole parse.
     (
         "roxmltree",

@@ -64,7 +64,7 @@ fn attach(gate: &Arc<Gate>, command: &ConsoleCommand) -> Result<u8> {
     let escape = Escape::parse(&command.escape)?;
     let (cancel, raw) = (Cancel::default(), Arc::new(std::sync::OnceLock::<Raw>::new()));
     let (ended, terminal) = (cancel.clone(), raw.clone());
-    crate::app::on_signal(move |_| {
+    crate::app::signals::on_signal(move |_| {
         ended.cancel();
         if let Some(raw) = terminal.get() {
             raw.end();

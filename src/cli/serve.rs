@@ -18,7 +18,7 @@ pub fn stdio(gate: Arc<Gate>, config: &Config) -> Result<u8> {
     };
     let server = Stdio::new(gate.clone(), settings, std::io::stdout());
     let stopper = server.stopper();
-    crate::app::on_signal(move |_| stopper.stop())?;
+    crate::app::signals::on_signal(move |_| stopper.stop())?;
     server.serve(BufReader::new(std::io::stdin()));
     end_sessions(gate);
     Ok(0)

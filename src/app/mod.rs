@@ -1,6 +1,9 @@
 //! The wiring: configuration to servers, gate and log. The only place that knows every layer.
 //!
-//! Nothing connects here; a server is reached when a call first needs it.
+//! Nothing connects here; a server is reached when a call first needs it. What the process lives by
+//! is beside it: `signals`.
+
+pub mod signals;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +11,7 @@ use std::time::Duration;
 
 use crate::audit::{Audit, Sink};
 use crate::config::{Config, Family, ServerConfig, Trust};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::files::fetch::Web;
 use crate::files::gate::Hosts;
@@ -194,29 +197,4 @@ pub fn user() -> String {
         Some(id) => named(id).unwrap_or_else(|| format!("uid {id}")),
         None => "unknown".to_owned(),
     }
-}
-
-/// Runs `then` on a thread of its own when the system asks this process to end. Asked once more,
-/// the process ends at once: whoever insists must not have to reach for SIGKILL.
-pub fn on_signal(then: impl FnOnce(i32) + Send + 'static) -> Result<()> {
-    use smol::stream::StreamExt;
-    let unable = |error: std::io::Error| {
-        Error::new(Kind::Bug, format!("signals cannot be watched: {error}"))
-    };
-    let wanted = [async_signal::Signal::Term, async_signal::Signal::Int, async_signal::Signal::Hup];
-    let mut signals = async_signal::Signals::new(wanted).map_err(unable)?;
-    let watch = move || {
-        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
-            then(signal as i32);
-        }
-        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
-            let note = "jumpvisor: ended at once, without logging out; what was begun may go on on the server\n";
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
-            #[allow(clippy::exit, reason = "threads that hang cannot be ended in any other way")]
-            std::process::exit(128 + signal as i32);
-        }
-    };
-    let thread = std::thread::Builder::new().name("signals".to_owned());
-    thread.spawn(watch).map_err(unable)?;
-    Ok(())
 }
