@@ -52,10 +52,11 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // zeroize: whole env files are read, passwords in them, and wiped after.
     ("config", "error text", "zeroize"),
     ("logging", "error text", ""),
+    // rustls: how consoles check a host, handed on.
     (
         "app",
         "error text audit auth metrics files web hv serial vsphere sim tools mcp config logging",
-        "async_signal smol",
+        "async_signal rustls smol",
     ),
     // rustix: a raw terminal.
     (

@@ -3,6 +3,7 @@
 //! Surprising: a thread waits for signals and nothing is done in a handler, so that what they lead to
 //! may take locks and time.
 
+use async_signal::{Signal, Signals};
 use smol::stream::StreamExt as _;
 
 use crate::error::{Error, Kind, Result};
@@ -10,20 +11,38 @@ use crate::error::{Error, Kind, Result};
 /// Runs `then` on a thread of its own when the system asks this process to end. Asked once more,
 /// the process ends at once: whoever insists must not have to reach for SIGKILL.
 pub fn on_signal(then: impl FnOnce(i32) + Send + 'static) -> Result<()> {
+    on_signals(None, Box::new(then))
+}
+
+/// The same; where there is something to do for SIGHUP, that does not end anything.
+pub fn on_signals(
+    mut hangup: Option<Box<dyn FnMut() + Send>>,
+    then: Box<dyn FnOnce(i32) + Send>,
+) -> Result<()> {
     let unable = |error: std::io::Error| {
         Error::new(Kind::Bug, format!("signals cannot be watched: {error}"))
     };
-    let wanted = [async_signal::Signal::Term, async_signal::Signal::Int, async_signal::Signal::Hup];
-    let mut signals = async_signal::Signals::new(wanted).map_err(unable)?;
+    let wanted = [Signal::Term, Signal::Int, Signal::Hup];
+    let mut signals = Signals::new(wanted).map_err(unable)?;
     let watch = move || {
-        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
-            then(signal as i32);
-        }
-        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
-            let note = "jumpvisor: ended at once, without logging out; what was begun may go on on the server\n";
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
-            #[allow(clippy::exit, reason = "threads that hang cannot be ended in any other way")]
-            std::process::exit(128 + signal as i32);
+        let mut then = Some(then);
+        while let Some(Ok(signal)) = smol::block_on(signals.next()) {
+            match (&mut hangup, then.take()) {
+                (Some(hangup), again) if matches!(signal, Signal::Hup) => {
+                    hangup();
+                    then = again;
+                }
+                (_, Some(then)) => then(signal as i32),
+                (_, None) => {
+                    let note = "jumpvisor: ended at once, without logging out; what was begun may go on on the server\n";
+                    let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
+                    #[allow(
+                        clippy::exit,
+                        reason = "threads that hang cannot be ended in any other way"
+                    )]
+                    std::process::exit(128 + signal as i32);
+                }
+            }
         }
     };
     let thread = std::thread::Builder::new().name("signals".to_owned());

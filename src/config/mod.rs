@@ -4,6 +4,7 @@
 //! mistakes are told at once. Surprising: an option whose feature does not exist yet is known,
 //! and refused unless it is set to its default or to "off".
 
+pub mod concentrator;
 pub mod endpoint;
 mod envfile;
 mod environment;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use crate::text::order;
 use crate::text::secret::Secret;
 
+pub use crate::config::concentrator::Concentrator;
 pub use crate::config::endpoint::Endpoint;
 pub use crate::config::environment::Environment;
 pub use crate::config::guests::GuestLogin;
@@ -105,6 +107,10 @@ pub struct Config {
     pub proxy: Option<Secret>,
     /// Hosts that are reached without the proxy, as written.
     pub no_proxy: Vec<String>,
+    /// True for the daemon.
+    pub serve: bool,
+    /// Where machines dial in.
+    pub concentrator: Concentrator,
     /// Folder of a Unix socket for each serial console.
     pub serial_sockets: Option<PathBuf>,
     /// Folder of the serial consoles' logs.
@@ -126,13 +132,16 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     check_values(&settings, flags, &mut problems);
     let servers = servers::servers(&settings, environment, &mut problems);
     let guest_logins = guests::logins(&settings, environment, &mut problems);
+    let values = Values(&settings);
+    let concentrator = concentrator::read(&values, &mut problems);
     let problems = problems.into_vec();
     if !problems.is_empty() {
         return Err(problems);
     }
     let found = found(&settings, &servers.used);
-    let values = Values(&settings);
     Ok(Config {
+        serve: flags.serve,
+        concentrator,
         servers: servers.all,
         guest_logins,
         files_root: values.text("FILES_ROOT").map(|it| value::folders(&it).collect()),
@@ -245,6 +254,13 @@ impl Values<'_> {
         match self.0.winner(name) {
             Some(entry) => value::check(option.kind, entry.value.reveal()).ok(),
             None => value::check(option.kind, option.default?).ok(),
+        }
+    }
+
+    /// Tells of a mistake where the option is set.
+    fn complain(&self, name: &str, text: String, problems: &mut Problems) {
+        if let Some(entry) = self.0.winner(name) {
+            problems.add(self.0.problem(entry, text));
         }
     }
 
