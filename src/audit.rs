@@ -61,6 +61,11 @@ impl Audit {
         }
     }
 
+    /// Opens the file anew with the next line, which others may have moved away.
+    pub fn reopen(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     fn append(&self, line: &str) -> std::io::Result<()> {
         match &self.sink {
             Sink::Nowhere => Ok(()),
@@ -110,6 +115,11 @@ impl Entry {
             self.0.insert("host".to_owned(), json::text(host));
         }
         self.0.insert("args".to_owned(), Value::Object(args));
+    }
+
+    /// One more field.
+    pub fn add(&mut self, name: &str, value: Value) {
+        self.0.insert(name.to_owned(), value);
     }
 
     /// How it ended, now; `error` also where only part of it failed.

@@ -25,7 +25,7 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
     let cancel = Cancel::default();
     let (done, ended) = std::sync::mpsc::channel();
     let (on_end, stopped) = (cancel.clone(), done.clone());
-    crate::app::on_signal(move |_| {
+    crate::app::signals::on_signal(move |_| {
         on_end.cancel();
         let _ = stopped.send(None);
     })?;

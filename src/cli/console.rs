@@ -4,6 +4,7 @@
 //! and its end is not the end before the guest has been silent for a moment.
 
 use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -15,7 +16,7 @@ use crate::audit::Entry;
 use crate::cli::escape::{Escape, Wish};
 use crate::cli::print;
 use crate::cli::terminal::Raw;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::{Call, Cancel, Rights};
 use crate::serial::hub::Console;
 use crate::text::json;
@@ -36,7 +37,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 #[argh(
     subcommand,
     name = "console",
-    note = "Every key goes to the guest but the escape key, Ctrl-] unless chosen otherwise, and what follows it: . or q leaves, b sends a break, ? shows this, Ctrl-] sends itself.\nWith a pipe on standard input bytes go both ways as they are; Enter is \\r:\n  printf 'show version\\r' | jumpvisor console edge01"
+    note = "Every key goes to the guest but the escape key, Ctrl-] unless chosen otherwise, and what follows it: . or q leaves, b sends a break, ? shows this, Ctrl-] sends itself.\nWith a pipe on standard input bytes go both ways as they are; Enter is \\r:\n  printf 'show version\\r' | jumpvisor console edge01\nWith --listen nothing is typed here: telnet, minicom and the like attach."
 )]
 pub struct ConsoleCommand {
     /// the VM, by name, id or path
@@ -51,6 +52,10 @@ pub struct ConsoleCommand {
     /// the escape key, such as ^] (default), ^a, ~ or none
     #[argh(option, arg_name = "key", default = "\"^]\".to_owned()")]
     escape: String,
+    /// lend the console to telnet at this address of this machine until interrupted: address:port or
+    /// port; port 0 takes a free one
+    #[argh(option, arg_name = "address")]
+    listen: Option<String>,
 }
 
 /// Attaches until the person leaves, the input or the output ends, or a signal comes.
@@ -62,9 +67,16 @@ pub fn run(gate: Arc<Gate>, command: &ConsoleCommand) -> Result<u8> {
 
 fn attach(gate: &Arc<Gate>, command: &ConsoleCommand) -> Result<u8> {
     let escape = Escape::parse(&command.escape)?;
+    let lends = command.listen.as_deref().map(lends).transpose()?;
+    if lends.is_some() && gate.offer.is_read_only() {
+        return Err(Error::new(
+            Kind::Denied,
+            "this server is read-only (READ_ONLY), and who comes by telnet could type",
+        ));
+    }
     let (cancel, raw) = (Cancel::default(), Arc::new(std::sync::OnceLock::<Raw>::new()));
     let (ended, terminal) = (cancel.clone(), raw.clone());
-    crate::app::on_signal(move |_| {
+    crate::app::signals::on_signal(move |_| {
         ended.cancel();
         if let Some(raw) = terminal.get() {
             raw.end();
@@ -79,7 +91,10 @@ fn attach(gate: &Arc<Gate>, command: &ConsoleCommand) -> Result<u8> {
     entry.about(Some(&server.name), json::object([("name", vm), ("port_label", port)]));
     gate.audit.begin(&entry)?;
     let begun = Instant::now();
-    let result = desk.connected(&found).map(|console| {
+    let result = desk.connected(&found).and_then(|console| {
+        if let Some(address) = lends {
+            return lend(gate, &console, address, &found, &cancel);
+        }
         let mut session = Session {
             console,
             escape,
@@ -99,10 +114,45 @@ fn attach(gate: &Arc<Gate>, command: &ConsoleCommand) -> Result<u8> {
         if let Some(raw) = raw.get() {
             raw.end();
         }
-        status
+        Ok(status)
     });
     gate.audit.write(entry.ended(begun.elapsed(), result.as_ref().err().map(Error::to_string)));
     result
+}
+
+/// The address of this machine that `--listen` names.
+fn lends(text: &str) -> Result<SocketAddr> {
+    match (text.parse::<u16>(), text.parse()) {
+        (Ok(port), _) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        (_, Ok(address)) => Ok(address),
+        _ => Err(Error::usage(format!("--listen `{}` is no address and port", quoted(text)))
+            .hint("Write it as 127.0.0.1:2001, [::1]:2001 or 2001")),
+    }
+}
+
+/// Lends the console to whoever comes by telnet, until a signal comes.
+fn lend(
+    gate: &Gate,
+    console: &Console,
+    address: SocketAddr,
+    found: &Found,
+    cancel: &Cancel,
+) -> Result<u8> {
+    let address = gate.consoles.lend(console, address)?;
+    let (ip, port) = (address.ip(), address.port());
+    note(false, &format!("{}: telnet {ip} {port} attaches; Ctrl-C ends it", found.shown()));
+    print::line(&address.to_string())?;
+    let _ = std::io::stdout().flush();
+    let mut last = state(&console.status());
+    while !cancel.is_cancelled() {
+        std::thread::sleep(TURN);
+        let now = state(&console.status());
+        if now != last {
+            note(false, &now);
+            last = now;
+        }
+    }
+    Ok(0)
 }
 
 struct Session {

@@ -135,7 +135,7 @@ pub fn simulate(command: &SimulateCommand, choices: &Choices<'_>) -> Result<u8> 
         );
     }
     let (stop, stopped) = channel();
-    crate::app::on_signal(move |_| {
+    crate::app::signals::on_signal(move |_| {
         let _ = stop.send(());
     })?;
     let _ = stopped.recv();

@@ -91,6 +91,7 @@ enum Command {
     Check(CheckCommand),
     Console(console::ConsoleCommand),
     Key(key::KeyCommand),
+    Serve(serve::ServeCommand),
     Demo(DemoCommand),
     #[cfg(feature = "demo")]
     Simulate(demo::SimulateCommand),
@@ -188,7 +189,8 @@ fn run(top: Top) -> Result<u8> {
     let config = configuration(&top)?;
     let set = |name: &str| config.found.iter().any(|it| it.name == name && it.from != "default");
     // A person wants the answer, not the story of it.
-    let person = top.command.is_some() && !set("LOG_LEVEL");
+    let serve = matches!(top.command, Some(Command::Serve(_)));
+    let person = top.command.is_some() && !serve && !set("LOG_LEVEL");
     crate::logging::start(if person { log::LevelFilter::Warn } else { config.log_level });
     for note in &config.notes {
         log::warn!("{note}");
@@ -216,6 +218,10 @@ fn run(top: Top) -> Result<u8> {
             };
             let offer = offer(&top, &config, true)?;
             console::run(crate::app::gate(&config, servers(&top, &config)?, offer, sink)?, command)
+        }
+        Some(Command::Serve(_)) => {
+            let offer = offer(&top, &config, false)?;
+            serve::daemon(&config, servers(&top, &config)?, offer, crate::app::sink(&config))
         }
         Some(Command::Check(command)) => check::run(&config, servers(&top, &config)?, command),
         #[cfg(feature = "demo")]
@@ -285,7 +291,8 @@ fn configuration(top: &Top) -> Result<Config> {
         set.extend(value.map(|value| (name, value)));
     }
     let config = top.config.clone();
-    let flags = Flags { config, set, serve: false, wrong_toolsets: Some(wrong_toolsets) };
+    let serve = matches!(top.command, Some(Command::Serve(_)));
+    let flags = Flags { config, set, serve, wrong_toolsets: Some(wrong_toolsets) };
     let loaded = load(&flags, &Environment::process());
     // Told together with all else that is wrong, by every command: what `check` lets pass, works.
     let mut unknown = Vec::new();

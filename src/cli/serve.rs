@@ -1,13 +1,59 @@
-//! MCP on standard input and output, until the input ends or the system says stop.
+//! What runs until it is told to end: MCP on standard input and output, and the daemon.
 
 use std::io::BufReader;
-use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use argh::FromArgs;
+
+use crate::app::daemon;
+use crate::app::daemon::Daemon;
+use crate::app::signals;
+use crate::audit::Sink;
 use crate::config::Config;
 use crate::error::Result;
+use crate::hv::fleet::Server;
 use crate::mcp::stdio::{Settings, Stdio};
+use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
+
+/// What is left of the two seconds that a client waits between SIGTERM and SIGKILL.
+const HURRY: Duration = Duration::from_millis(1_500);
+
+/// A supervisor has more patience.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Run as a service: hold the serial consoles of all VMs, and take those that dial in.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "serve",
+    note = "Settings come from the environment and from /etc/jumpvisor/env or --config, never from .env here:\n  SERIAL_SOCKETS    a folder: a Unix socket for each console, for socat and jumpvisor console\n  SERIAL_LOG_DIR    a folder: what each console says\n  SERIAL_LISTEN     where machines dial in (a concentrator), such as 0.0.0.0:13370\n  SERIAL_ADVERTISE  the same as hosts reach it; setup_serial_port via=concentrator writes it\n  SERIAL_TLS_CERT, SERIAL_TLS_KEY  make machines dial in over TLS\nWith a folder, the consoles of all serial ports of the network are open while nobody looks; a host's port takes one who dials, so other processes with the same SERIAL_SOCKETS attach there.\nTERM or INT ends it; HUP reads certificates again and opens the audit log anew."
+)]
+pub struct ServeCommand {}
+
+/// Serves as a daemon; the exit status.
+pub fn daemon(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<u8> {
+    let inherited = daemon::inherited()?;
+    let (stop, stopped) = channel();
+    let running: Arc<OnceLock<Daemon>> = Arc::default();
+    let theirs = Arc::clone(&running);
+    let reload = move || {
+        if let Some(daemon) = theirs.get() {
+            daemon.reload();
+        }
+    };
+    let then = move |_| {
+        let _ = stop.send(());
+    };
+    signals::on_signals(Some(Box::new(reload)), Box::new(then))?;
+    let started = Daemon::start(config, servers, offer, sink, inherited)?;
+    let daemon = running.get_or_init(|| started);
+    let _ = stopped.recv();
+    end_within(daemon.end(), PATIENCE);
+    Ok(0)
+}
 
 /// Serves; the exit status. Sessions are ended whichever way it ends.
 pub fn stdio(gate: Arc<Gate>, config: &Config) -> Result<u8> {
@@ -18,7 +64,7 @@ pub fn stdio(gate: Arc<Gate>, config: &Config) -> Result<u8> {
     };
     let server = Stdio::new(gate.clone(), settings, std::io::stdout());
     let stopper = server.stopper();
-    crate::app::on_signal(move |_| stopper.stop())?;
+    signals::on_signal(move |_| stopper.stop())?;
     server.serve(BufReader::new(std::io::stdin()));
     end_sessions(gate);
     Ok(0)
@@ -26,12 +72,15 @@ pub fn stdio(gate: Arc<Gate>, config: &Config) -> Result<u8> {
 
 /// Logs out of every server, but never hangs the exit over a dead one.
 pub fn end_sessions(gate: Arc<Gate>) {
-    let (done, ended) = std::sync::mpsc::channel();
+    end_within(gate, HURRY);
+}
+
+fn end_within(gate: Arc<Gate>, patience: Duration) {
+    let (done, ended) = channel();
     std::thread::spawn(move || {
         gate.consoles.close();
         gate.fleet.close();
         let _ = done.send(());
     });
-    // What is left of the two seconds that a client waits between SIGTERM and SIGKILL.
-    let _ = ended.recv_timeout(Duration::from_millis(1_500));
+    let _ = ended.recv_timeout(patience);
 }

@@ -4,6 +4,7 @@
 //! mistakes are told at once. Surprising: an option whose feature does not exist yet is known,
 //! and refused unless it is set to its default or to "off".
 
+pub mod concentrator;
 pub mod daemon;
 pub mod endpoint;
 mod envfile;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use crate::text::order;
 use crate::text::secret::Secret;
 
+pub use crate::config::concentrator::Concentrator;
 pub use crate::config::endpoint::Endpoint;
 pub use crate::config::environment::Environment;
 pub use crate::config::guests::GuestLogin;
@@ -107,6 +109,10 @@ pub struct Config {
     pub proxy: Option<Secret>,
     /// Hosts that are reached without the proxy, as written.
     pub no_proxy: Vec<String>,
+    /// True for the daemon.
+    pub serve: bool,
+    /// Where machines dial in.
+    pub concentrator: Concentrator,
     /// Folder of a Unix socket for each serial console.
     pub serial_sockets: Option<PathBuf>,
     /// Folder of the serial consoles' logs.
@@ -130,16 +136,19 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     check_values(&settings, flags, &mut problems);
     let servers = servers::servers(&settings, environment, &mut problems);
     let guest_logins = guests::logins(&settings, environment, &mut problems);
+    let values = Values(&settings);
+    let concentrator = concentrator::read(&values, &mut problems);
     if flags.serve {
-        daemon::check(&settings, &Values(&settings), &mut problems);
+        daemon::check(&settings, &values, &mut problems);
     }
     let problems = problems.into_vec();
     if !problems.is_empty() {
         return Err(problems);
     }
     let found = found(&settings, &servers.used);
-    let values = Values(&settings);
     Ok(Config {
+        serve: flags.serve,
+        concentrator,
         servers: servers.all,
         guest_logins,
         files_root: values.text("FILES_ROOT").map(|it| value::folders(&it).collect()),

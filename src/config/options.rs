@@ -39,6 +39,10 @@ pub enum Kind {
     Sink(&'static [&'static str]),
     /// true, false, or an address `name:port`.
     Exposed,
+    /// `name`, `name:port`, `[v6]:port` or a port.
+    Place,
+    /// The same without a port alone, perhaps behind `telnet://` or `telnets://`.
+    Concentrator,
     /// Text that is never shown; also from a file or a credential.
     Secret,
 }
@@ -178,10 +182,10 @@ pub const OPTIONS: &[Opt] = &[
     opt("RATE_LIMIT_PER_ADDRESS", Kind::Count(0, 1_000_000), "Calls a minute; 0 is none").default("1200"),
     opt("METRICS", Kind::Exposed, "Serve /metrics; on its own address if one is given").default("true"),
 
-    opt("SERIAL_LISTEN", Kind::Text, "Where the serial concentrator listens").later(),
-    opt("SERIAL_ADVERTISE", Kind::Text, "Address that hosts dial").later(),
-    opt("SERIAL_TLS_CERT", Kind::Path, "Certificate chain (PEM) of the concentrator").later(),
-    opt("SERIAL_TLS_KEY", Kind::Path, "Private key (PEM) of the concentrator").later(),
+    opt("SERIAL_LISTEN", Kind::Place, "Address, address:port or port where machines dial in to the concentrator of serve"),
+    opt("SERIAL_ADVERTISE", Kind::Concentrator, "The concentrator as hosts dial it: name or name:port"),
+    opt("SERIAL_TLS_CERT", Kind::Path, "Certificate chain (PEM) of the concentrator"),
+    opt("SERIAL_TLS_KEY", Kind::Path, "Private key (PEM) of the concentrator"),
     opt("SERIAL_SOCKETS", Kind::Path, "Folder of Unix sockets, one for each console"),
     opt("SERIAL_LOG_DIR", Kind::Path, "Folder of console logs"),
     opt("SERIAL_RING_KB", Kind::Count(4, 65_536), "Kept output of each console, in KiB").default("256"),

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::config::concentrator;
 use crate::config::endpoint::{self, Endpoint};
 use crate::config::options::{Built, Kind, Opt};
 use crate::error::quoted;
@@ -57,6 +58,8 @@ pub fn check(kind: Kind, raw: &str) -> Result<Value, String> {
         Kind::Choice(words) => choice(text, words),
         Kind::Sink(words) => sink(text, words),
         Kind::Exposed => exposed(text),
+        Kind::Place => concentrator::place(text).and_then(|_| plain(text)),
+        Kind::Concentrator => concentrator::dialled(text).and_then(|_| plain(text)),
         Kind::Server => endpoint::parse(text).map(Value::Server),
         Kind::Url => url(text),
         Kind::Proxy => proxy(text),

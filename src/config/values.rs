@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::config::Audit;
 use crate::config::options;
+use crate::config::problem::Problems;
 use crate::config::sources::Settings;
 use crate::config::value;
 use crate::config::value::Value;
@@ -23,6 +24,13 @@ impl Values<'_> {
         match self.0.winner(name) {
             Some(entry) => value::check(option.kind, entry.value.reveal()).ok(),
             None => value::check(option.kind, option.default?).ok(),
+        }
+    }
+
+    /// Tells of a mistake where the option is set.
+    pub fn complain(&self, name: &str, text: String, problems: &mut Problems) {
+        if let Some(entry) = self.0.winner(name) {
+            problems.add(self.0.problem(entry, text));
         }
     }
 

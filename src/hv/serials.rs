@@ -13,7 +13,11 @@ pub enum Way {
     /// Its host listens.
     Dial { host: String, port: u16, telnet: bool, tls: bool },
     /// The host dials a concentrator, which may be this program.
-    Concentrator { proxy: String },
+    Concentrator {
+        proxy: String,
+        /// What the concentrator is told, which may tell two ports of a machine apart.
+        word: String,
+    },
     /// Not from here; why, and which tool helps.
     Nowhere(String),
 }
@@ -39,9 +43,21 @@ pub struct Port {
     pub powered: bool,
 }
 
+/// A host that serial ports are on.
+#[derive(Clone, Debug)]
+pub struct Home {
+    /// Its name and its addresses, as far as the server tells: from these it dials.
+    pub addresses: Vec<String>,
+    /// Digest of its certificate in hex digits, where the server vouches for it.
+    pub certificate: Option<String>,
+}
+
 /// Serial ports of the machines of one server.
 pub trait Serials: Send + Sync {
     /// The ports of one machine, or in one round trip those of all. By machine, then as the machine
     /// has them.
     fn ports(&self, call: &Call, machine: Option<&str>) -> Result<Vec<Port>>;
+
+    /// The hosts that the machines may be on, in one round trip.
+    fn hosts(&self, call: &Call) -> Result<Vec<Home>>;
 }

@@ -289,7 +289,7 @@ impl Call {
         }
         self.enter(&mut desk, &console, identity, &dismissed);
         console.now().about = about;
-        console.owned_by(self.number, Way::Dialled, State::Dialling);
+        console.owned_by(self.number, Some(Way::Dialled), State::Dialling, None);
         console.connected(self.number, true, &format!("dialled in from {}", self.from));
         Ok((console, dismissed, true))
     }

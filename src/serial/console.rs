@@ -241,11 +241,11 @@ impl Console {
     }
 
     /// Another line has the console from now on; tasks of an earlier one see that they are over.
-    pub(crate) fn owned_by(&self, owner: u64, way: Way, state: State) {
+    pub(crate) fn owned_by(&self, owner: u64, way: Option<Way>, state: State, why: Option<String>) {
         let mut now = self.now();
         now.line = None;
-        (now.owner, now.way, now.breaks) = (owner, Some(way), false);
-        now.turn(state, None);
+        (now.owner, now.way, now.breaks) = (owner, way, false);
+        now.turn(state, why);
         now.unheld();
         self.tell(now, true);
     }

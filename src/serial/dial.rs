@@ -36,6 +36,9 @@ const LAST_REST: Duration = Duration::from_secs(60);
 /// A line that stood so long begins with the first rest again.
 const STOOD: Duration = Duration::from_secs(10);
 
+/// A line that says nothing and ends so soon is one that was not wanted.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
 /// After so much silence the other end's system is asked whether it is there, so many times.
 const SILENT: Duration = Duration::from_secs(60);
 const AGAIN: Duration = Duration::from_secs(15);
@@ -68,7 +71,12 @@ pub(crate) async fn keep(console: Console, owner: u64, way: Way, outside: Arc<dy
                 console.connected(owner, telnet, "connected");
                 let since = Instant::now();
                 let mut sitting = Sitting::begin(&outside, &console, "line", true);
-                let why = line::carry(&mut pump, &mut speech, &console, owner).await;
+                let position = console.status().position;
+                let mut why = line::carry(&mut pump, &mut speech, &console, owner).await;
+                if since.elapsed() < AT_ONCE && console.status().position == position {
+                    // unverified: a host takes one who dials, and lets a second in to close at once.
+                    why.push_str(" at once; somebody else may have this port");
+                }
                 sitting.why.clone_from(&why);
                 if since.elapsed() >= STOOD {
                     rest = FIRST_REST;
@@ -102,7 +110,8 @@ async fn begin(console: &Console, way: &Way, outside: &Arc<dyn Outside>) -> Resu
     if tls {
         // May read the system's authorities.
         let (server, outside) = (console.place().server.clone(), Arc::clone(outside));
-        let config = smol::unblock(move || outside.client_tls(&server)).await;
+        let at = host.clone();
+        let config = smol::unblock(move || outside.client_tls(&server, &at)).await;
         let config = config.map_err(|error| error.to_string())?;
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
         let name = name.map_err(|_| format!("`{host}` is no name for TLS"))?;

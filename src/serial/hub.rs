@@ -5,29 +5,30 @@
 //! the last handle, socket files too.
 
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use rustls::ClientConfig;
 use smol::channel::Sender;
-use smol::{Executor, Task};
+use smol::{Executor, Task, Timer};
 
 use crate::error::{Error, Kind, Result};
 use crate::serial::concentrator;
 use crate::serial::desk::Desk;
 use crate::serial::dial;
 use crate::serial::people;
-use crate::serial::proxy::Identity;
 use crate::serial::record::Record;
 use crate::web::serve::identity::Identity as Certificate;
 use crate::web::serve::listen;
 use crate::web::serve::listen::Listener;
 
 pub use crate::serial::console::{Console, Note, Read, State, Status};
+pub(crate) use crate::serial::outside::Sitting;
+pub use crate::serial::outside::{Caller, Outside, Session};
 
 /// Consoles of one process.
 const MOST: usize = 512;
@@ -41,11 +42,14 @@ pub struct Settings {
     pub log_dir: Option<PathBuf>,
     /// Folder of a Unix socket for each console; nobody attaches without.
     pub sockets: Option<PathBuf>,
+    /// The concentrator as hosts dial it, such as `telnet://10.0.0.5:13370`.
+    pub advertised: Option<String>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { ring_bytes: crate::serial::ring::BYTES, log_dir: None, sockets: None }
+        let ring_bytes = crate::serial::ring::BYTES;
+        Settings { ring_bytes, log_dir: None, sockets: None, advertised: None }
     }
 }
 
@@ -78,83 +82,6 @@ pub enum Way {
     Dialled,
     /// Another process holds the console and has this socket for people.
     Socket(PathBuf),
-}
-
-/// A machine that dials in, as far as it tells about itself.
-#[derive(Clone, Debug)]
-pub struct Caller {
-    pub identity: Identity,
-    /// The port's service URI: a label, and what tells two ports of a machine apart.
-    pub uri: String,
-    pub from: IpAddr,
-}
-
-/// The life of one line or one person at a console.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub enum Session<'a> {
-    Begins,
-    /// Why, and how many bytes went towards the machine.
-    Ends {
-        why: &'a str,
-        typed: u64,
-    },
-}
-
-/// What consoles ask of the rest of the program. The defaults allow nothing.
-pub trait Outside: Send + Sync {
-    /// How a host's certificate is checked where its ports speak TLS. May wait.
-    fn client_tls(&self, server: &str) -> Result<Arc<ClientConfig>> {
-        Err(Error::new(Kind::Unsupported, format!("no TLS is set up for `{server}`")))
-    }
-
-    /// Whether this is the address of a configured host. Must not wait.
-    fn may_dial_in(&self, _from: IpAddr) -> bool {
-        false
-    }
-
-    /// Which console a caller is; none for a machine that nobody knows. May wait.
-    fn whose(&self, _caller: &Caller) -> Result<Option<About>> {
-        Ok(None)
-    }
-
-    /// A session begins or ends, for the audit log: of a person, or of a line. Must be quick.
-    fn session(&self, _place: &Place, _who: &str, _what: Session<'_>) {}
-}
-
-/// Without anything outside: consoles that are dialled without TLS.
-struct Alone;
-
-impl Outside for Alone {}
-
-/// A session that is told of; its end too, however it ends.
-pub(crate) struct Sitting {
-    outside: Arc<dyn Outside>,
-    console: Console,
-    who: String,
-    /// What the console had sent when a line began; none for a person.
-    begun: Option<u64>,
-    /// Bytes that a person typed.
-    pub typed: u64,
-    pub why: String,
-}
-
-impl Sitting {
-    pub fn begin(outside: &Arc<dyn Outside>, console: &Console, who: &str, line: bool) -> Sitting {
-        outside.session(console.place(), who, Session::Begins);
-        let (outside, console) = (Arc::clone(outside), console.clone());
-        let begun = line.then(|| console.status().bytes_out);
-        let (who, why) = (who.to_owned(), "closed".to_owned());
-        Sitting { outside, console, who, begun, typed: 0, why }
-    }
-}
-
-impl Drop for Sitting {
-    fn drop(&mut self) {
-        let sent = self.begun.map(|it| self.console.status().bytes_out.saturating_sub(it));
-        let what = Session::Ends { why: &self.why, typed: sent.unwrap_or(self.typed) };
-        self.outside.session(self.console.place(), &self.who, what);
-    }
 }
 
 /// All consoles; cheap to clone.
@@ -216,7 +143,7 @@ impl Default for Hub {
 impl Hub {
     /// Consoles that are dialled without TLS. No thread, no socket before the first console.
     pub fn new(settings: Settings) -> Hub {
-        Hub::with(settings, Arc::new(Alone))
+        Hub::with(settings, Arc::new(crate::serial::outside::Alone))
     }
 
     /// The same, knowing whom to ask.
@@ -242,22 +169,32 @@ impl Hub {
     /// Finds a console or begins it. Another way replaces the line and keeps the transcript; a line
     /// that is lost is dialled now.
     pub fn open(&self, about: &About, way: Way) -> Result<Console> {
+        let console = self.keep(about, way)?;
+        let mut now = console.now();
+        now.hurry = now.state == State::Lost;
+        console.tell(now, true);
+        Ok(console)
+    }
+
+    /// The same, and a line that is lost rests as long as it would.
+    pub fn keep(&self, about: &About, way: Way) -> Result<Console> {
         let attached = matches!(way, Way::Socket(_));
         let console = self.0.console(about, !attached)?;
         let mut now = console.now();
         now.about = about.clone();
         if now.way.as_ref() == Some(&way) {
-            now.hurry = now.state == State::Lost;
-            console.tell(now, true);
-            return Ok(console);
+            return Ok({
+                drop(now);
+                console
+            });
         }
         drop(now);
         let owner = self.0.number();
         if way == Way::Dialled {
-            console.owned_by(owner, way, State::Waiting);
+            console.owned_by(owner, Some(way), State::Waiting, None);
             return Ok(console);
         }
-        console.owned_by(owner, way.clone(), State::Dialling);
+        console.owned_by(owner, Some(way.clone()), State::Dialling, None);
         let outside = Arc::clone(&self.0.outside);
         let line = self.0.spawn(dial::keep(console.clone(), owner, way, outside));
         let mut now = console.now();
@@ -266,6 +203,40 @@ impl Hub {
         }
         drop(now);
         Ok(console)
+    }
+
+    /// A console without a line, which there is no use in dialling; why. People may attach and wait.
+    pub fn rest(&self, about: &About, why: &str) -> Result<Console> {
+        let console = self.0.console(about, true)?;
+        let mut now = console.now();
+        now.about = about.clone();
+        let rests = now.way.is_none() && now.why.as_deref() == Some(why);
+        drop(now);
+        if !rests {
+            console.owned_by(self.0.number(), None, State::Waiting, Some(why.to_owned()));
+        }
+        Ok(console)
+    }
+
+    /// How a console is reached, if it is there and is.
+    pub fn way(&self, place: &Place) -> Option<Way> {
+        self.find(place)?.now().way.clone()
+    }
+
+    /// The concentrator as hosts dial it.
+    pub fn advertised(&self) -> Option<&str> {
+        self.0.settings.advertised.as_deref()
+    }
+
+    /// Does this again and again on the thread that moves the bytes, which shows that it lives.
+    pub fn each(&self, rest: Duration, mut then: impl FnMut() + Send + 'static) {
+        let task = self.0.spawn(async move {
+            loop {
+                then();
+                Timer::after(rest).await;
+            }
+        });
+        locked(&self.0.desk).tasks.push(task);
     }
 
     pub fn find(&self, place: &Place) -> Option<Console> {
@@ -310,7 +281,15 @@ impl Hub {
         address: SocketAddr,
         certificate: Option<Arc<Certificate>>,
     ) -> Result<SocketAddr> {
-        let listener = Listener::open(&listen::Place::Tcp(address), "serial", 0)?;
+        self.listen_at(Listener::open(&listen::Place::Tcp(address), "serial", 0)?, certificate)
+    }
+
+    /// The same, where it is listened already.
+    pub fn listen_at(
+        &self,
+        listener: Listener,
+        certificate: Option<Arc<Certificate>>,
+    ) -> Result<SocketAddr> {
         let address = place_of(&listener)?;
         let task = self.0.spawn(concentrator::serve(self.0.weak.clone(), listener, certificate));
         locked(&self.0.desk).tasks.push(task);
@@ -326,7 +305,8 @@ impl Hub {
 fn place_of(listener: &Listener) -> Result<SocketAddr> {
     match listener.place() {
         Some(listen::Place::Tcp(it)) => Ok(*it),
-        _ => Err(Error::bug("a listener on TCP has no address")),
+        _ => Err(Error::usage("the concentrator listens on TCP only")
+            .hint("ListenStream= of its socket unit is an address and a port")),
     }
 }
 

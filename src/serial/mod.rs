@@ -18,6 +18,7 @@ pub mod keys;
 mod line;
 pub mod moves;
 mod now;
+mod outside;
 mod people;
 pub mod proxy;
 mod record;

@@ -36,6 +36,9 @@ const SCREEN: usize = 24;
 /// How long a person who types no more still reads.
 const LINGER: Duration = Duration::from_secs(2);
 
+/// Who leaves so soon and types nothing only looked whether somebody is here.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Between two words about typing that goes nowhere.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -116,6 +119,15 @@ impl Person {
             return;
         }
         let Some(outside) = hub.upgrade().map(|it| Arc::clone(&it.outside)) else { return };
+        let mut look = Timer::after(LOOK);
+        let looked = poll_fn(|context| {
+            let polled = self.poll(context);
+            let stays = self.count > 0 || Pin::new(&mut look).poll(context).is_ready();
+            if polled.is_pending() && !stays { Poll::Pending } else { Poll::Ready(polled) }
+        });
+        if looked.await.is_ready() && self.count == 0 {
+            return drop(seat);
+        }
         let mut sitting = Sitting::begin(&outside, &self.console, &self.who, false);
         let why = poll_fn(|context| {
             let polled = self.poll(context);

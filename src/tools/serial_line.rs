@@ -104,7 +104,7 @@ impl Desk<'_> {
                 Way::Dial { host, port, telnet, tls }
             }
             (None, hv::serials::Way::Concentrator { .. }) if here.is_some() => Way::Dialled,
-            (None, hv::serials::Way::Concentrator { proxy }) => {
+            (None, hv::serials::Way::Concentrator { proxy, .. }) => {
                 let said = format!("{} goes to the concentrator {proxy}", found.shown());
                 return Err(Error::new(Kind::Unsupported, said).hint(
                     "Attach there, or set SERIAL_SOCKETS to the folder of the one who listens \

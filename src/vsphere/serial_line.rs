@@ -43,7 +43,8 @@ impl Words<'_> {
         if self.concentrator {
             let proxy = self.proxy.ok_or_else(|| {
                 Error::usage("`via=concentrator` needs `proxy`, the concentrator's address")
-                    .hint("Such as proxy=telnet://10.0.0.5:13370; or pass via=direct")
+                    .hint("Such as proxy=telnet://10.0.0.5:13370, or set SERIAL_ADVERTISE to what hosts dial; or \
+                           pass via=direct")
             })?;
             if self.port.is_some() {
                 return Err(Error::usage("`port` is for via=direct: a concentrator has its own")

@@ -8,16 +8,18 @@ use std::collections::HashMap;
 use crate::error::Result;
 use crate::hv::call::Call;
 use crate::hv::model::{MachineRef, PowerState};
-use crate::hv::serials::{Port, Serials, Way};
+use crate::hv::serials::{Home, Port, Serials, Way};
 use crate::text::order;
-use crate::vim::value::{Object, Ref};
+use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::devices::{label, of_kind};
+use crate::vsphere::door::certificate;
 use crate::vsphere::machines::{power, reference};
 use crate::vsphere::props::{Row, Select};
 use crate::vsphere::serial_host::{SEEN, Station};
 use crate::vsphere::serial_line::{Line, PORT, diagnosis, shown};
 use crate::vsphere::tree::{Tree, unescaped};
 use crate::vsphere::{Vsphere, props, tree};
+use crate::web::tls::{Trust, fingerprint_text};
 
 const KINDS: &[&str] = &["VirtualMachine", "HostSystem", "Folder", "Datacenter"];
 
@@ -30,6 +32,9 @@ const MACHINE: &[&str] = &[
     "summary.config.instanceUuid",
     "config.hardware.device",
 ];
+
+const HOME: &[&str] =
+    &["name", "config.network.vnic", "config.certificate", "summary.config.sslThumbprint"];
 
 /// A machine with its ports only: of thousands nothing else is kept.
 struct Found {
@@ -87,6 +92,29 @@ impl Serials for Vsphere {
         let all = found.iter().flat_map(|it| it.devices.iter().map(move |device| (it, device)));
         Ok(all.map(|(it, device)| port(it, device)).collect())
     }
+
+    fn hosts(&self, call: &Call) -> Result<Vec<Home>> {
+        let mut homes = Vec::new();
+        let select = Select { kind: "HostSystem", paths: HOME };
+        props::all(&self.session, call, &["HostSystem"], &[select], |row| homes.push(home(&row)))?;
+        Ok(homes)
+    }
+}
+
+/// From where a host may dial, by whichever of its own cards its routes choose.
+fn home(row: &Row) -> Home {
+    let mut addresses: Vec<String> = row.text("name").map(unescaped).into_iter().collect();
+    for card in row.items("config.network.vnic").iter().filter_map(Value::as_object) {
+        let six = card.get("spec.ip.ipV6Config.ipV6Address").map_or(&[][..], Value::items);
+        let six = six.iter().filter_map(Value::as_object).filter_map(|it| it.text("ipAddress"));
+        let all = card.text("spec.ip.ipAddress").into_iter().chain(six);
+        addresses.extend(all.filter(|it| !it.is_empty()).map(str::to_owned));
+    }
+    let digest = match row.get("config.certificate").and_then(certificate) {
+        Some(Trust::Fingerprint(digest)) => Some(fingerprint_text(&digest)),
+        _ => row.text("summary.config.sslThumbprint").map(str::to_owned),
+    };
+    Home { addresses, certificate: digest }
 }
 
 impl Found {
@@ -116,7 +144,9 @@ fn port(it: &Found, device: &Object, host: Option<&Station>, lines: Option<&str>
     let end = line.as_ref().zip(at).and_then(|(line, at)| line.end(at));
     let direct = line.as_ref().is_some_and(|it| it.listens_on().is_some());
     let way = match (&line, end) {
-        (Some(Line { proxy: Some(proxy), .. }), _) => Way::Concentrator { proxy: proxy.clone() },
+        (Some(Line { proxy: Some(proxy), uri, .. }), _) => {
+            Way::Concentrator { proxy: proxy.clone(), word: uri.clone() }
+        }
         (Some(line), Some((host, port))) => {
             let protocol = line.protocol().to_ascii_lowercase();
             Way::Dial {
@@ -180,7 +210,6 @@ fn port(it: &Found, device: &Object, host: Option<&Station>, lines: Option<&str>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vim::value::Value;
 
     fn told(backing: Object, powered: bool, connected: bool) -> Port {
         let way = Object::new("VirtualDeviceConnectInfo")

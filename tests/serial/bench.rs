@@ -15,7 +15,7 @@ fn hub_of_the_benchmark() {
         return;
     };
     let sockets = Some(folder.into());
-    let hub = Hub::new(Settings { ring_bytes: 256 << 10, log_dir: None, sockets });
+    let hub = Hub::new(Settings { ring_bytes: 256 << 10, sockets, ..Settings::default() });
     for port in ports.split(',') {
         let address = format!("127.0.0.1:{port}").parse().unwrap();
         let console = hub.open(&about(port), way(address, false)).unwrap();

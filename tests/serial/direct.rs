@@ -174,7 +174,11 @@ fn a_reader_waits_until_something_comes_or_it_is_stopped() {
 struct Trusting(Arc<Tls>);
 
 impl Outside for Trusting {
-    fn client_tls(&self, _server: &str) -> jumpvisor::error::Result<Arc<rustls::ClientConfig>> {
+    fn client_tls(
+        &self,
+        _server: &str,
+        _host: &str,
+    ) -> jumpvisor::error::Result<Arc<rustls::ClientConfig>> {
         Ok(self.0.config())
     }
 }

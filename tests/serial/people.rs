@@ -31,7 +31,10 @@ fn rig() -> Rig {
     let known = Arc::new(Known::default());
     let sockets = Some(folder.0.clone());
     let log_dir = sockets.clone();
-    let hub = Hub::with(Settings { ring_bytes: 64 << 10, log_dir, sockets }, known.clone());
+    let hub = Hub::with(
+        Settings { ring_bytes: 64 << 10, log_dir, sockets, ..Settings::default() },
+        known.clone(),
+    );
     let (_listener, address) = listener();
     let console = hub.open(&about("7"), way(address, false)).unwrap();
     let machine = accept(&_listener);
@@ -134,7 +137,7 @@ fn another_process_attaches_to_the_console() {
     said(&rig.console, 7);
     assert_eq!(rig.hub.holder(&about("7")), None, "it is our own");
     let sockets = Some(rig.folder.0.clone());
-    let other = Hub::new(Settings { ring_bytes: 1000, log_dir: None, sockets });
+    let other = Hub::new(Settings { ring_bytes: 1000, sockets, ..Settings::default() });
     let path = other.holder(&about("7")).unwrap();
     assert_eq!(other.holder(&about("8")), None);
     let console = other.open(&about("7"), Way::Socket(path)).unwrap();
@@ -153,7 +156,7 @@ fn a_socket_of_the_dead_is_replaced_and_one_of_the_living_is_not() {
     let path = socket_path(&folder.0, &about("7"));
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
     let sockets = Some(folder.0.clone());
-    let settings = Settings { ring_bytes: 1000, log_dir: None, sockets };
+    let settings = Settings { ring_bytes: 1000, sockets, ..Settings::default() };
     let first = Hub::new(settings.clone());
     let console = first.open(&about("7"), Way::Dialled).unwrap();
     assert_eq!(console.status().socket.as_ref(), Some(&path));

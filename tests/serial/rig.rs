@@ -79,13 +79,19 @@ impl Outside for Known {
         Ok(found.cloned())
     }
 
-    fn session(&self, place: &Place, who: &str, what: Session<'_>) {
-        self.sessions.lock().unwrap().push(format!("{} {who} {what:?}", place.machine));
+    fn session(&self, _number: u64, about: &About, who: &str, what: Session<'_>) {
+        let told = match what {
+            Session::Begins => "Begins".to_owned(),
+            Session::Ends { why, typed, .. } => {
+                format!("Ends {{ why: {why:?}, typed: {typed} }}")
+            }
+        };
+        self.sessions.lock().unwrap().push(format!("{} {who} {told}", about.place.machine));
     }
 }
 
 pub fn settings(ring_bytes: usize) -> Settings {
-    Settings { ring_bytes, log_dir: None, sockets: None }
+    Settings { ring_bytes, ..Settings::default() }
 }
 
 pub fn hub() -> Hub {

@@ -80,7 +80,10 @@ const VIA: Arg =
     Arg::choice("via", "concentrator: lines go to the one at `proxy`", &["direct", "concentrator"])
         .or(Default::Text("direct"));
 const ADDRESS: Arg = Arg::text("address", "host:port that a client dials");
-const PROXY: Arg = Arg::text("proxy", "the concentrator, such as telnet://10.0.0.5:13370");
+const PROXY: Arg = Arg::text(
+    "proxy",
+    "the concentrator, such as telnet://10.0.0.5:13370; default: SERIAL_ADVERTISE",
+);
 const CONNECTED: Arg = Arg::flag("connected", "").or(Default::Flag(true));
 const LABEL: Arg = Arg::text("port_label", "which one of several, such as Serial port 2");
 const LABEL_OR_NEW: Arg = Arg::text("port_label", "which one of several; new adds one");
@@ -126,12 +129,14 @@ fn row(it: &SerialPort) -> Record {
 }
 
 fn plan_setup<'a>(ctx: &Ctx<'a>, args: &Args) -> Result<Plan<Deed<'a>>> {
+    let concentrator = args.text(VIA)? == "concentrator";
+    let ours = ctx.consoles.advertised().filter(|_| concentrator);
     let words = Words {
         port: args.opt_int(PORT),
         server: args.text(DIRECTION)? == "server",
-        concentrator: args.text(VIA)? == "concentrator",
+        concentrator,
         address: args.opt_text(ADDRESS),
-        proxy: args.opt_text(PROXY),
+        proxy: args.opt_text(PROXY).or(ours),
     };
     let new = NewLine {
         label: args.opt_text(LABEL_OR_NEW),

@@ -132,7 +132,10 @@ impl Listener {
         let cannot = |error: io::Error| {
             let told = Error::new(Kind::Conflict, format!("cannot listen at `{place}`: {error}"));
             match error.kind() {
-                io::ErrorKind::AddrInUse => told.hint("Another program listens there"),
+                // Of one at a Unix socket it is said already, and who.
+                io::ErrorKind::AddrInUse if matches!(place, Place::Tcp(_)) => {
+                    told.hint("Another program listens there")
+                }
                 io::ErrorKind::AddrNotAvailable => told.hint("This machine has no such address"),
                 io::ErrorKind::PermissionDenied => {
                     told.hint("Ports below 1024 and foreign folders need rights; take another")
@@ -159,6 +162,11 @@ impl Listener {
             }
         };
         Ok(Listener { sockets, name: Arc::from(name), place, _file: file })
+    }
+
+    /// What it is called: by us, or by systemd.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where it listens, with the port that the system chose; none for a socket without a name.
@@ -203,7 +211,12 @@ fn unix(path: &Path, mode: u32) -> io::Result<(Sockets, File)> {
         // moment may both find it stale; the later one then has the place.
         Ok(_) => match UnixStream::connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
-            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            Ok(it) => {
+                let who = sockopt::socket_peercred(&it);
+                let who = who.map_or(String::new(), |it| format!(" (process {})", it.pid));
+                let said = format!("another program listens there{who}");
+                return Err(io::Error::new(io::ErrorKind::AddrInUse, said));
+            }
             Err(error) => return Err(error),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}

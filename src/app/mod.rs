@@ -1,6 +1,13 @@
 //! The wiring: configuration to servers, gate and log. The only place that knows every layer.
 //!
-//! Nothing connects here; a server is reached when a call first needs it.
+//! Nothing connects here; a server is reached when a call first needs it. What the process lives by
+//! is beside it: `signals`, what
+//! serial consoles ask in `consoles`, and what a daemon does on its own in `daemon`.
+
+pub mod consoles;
+pub mod daemon;
+mod keeper;
+pub mod signals;
 
 pub mod signin;
 
@@ -8,9 +15,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::app::consoles::Consoles;
 use crate::audit::{Audit, Sink};
 use crate::config::{Config, Family, ServerConfig, Trust};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use crate::files::Files;
 use crate::files::fetch::Web;
 use crate::files::gate::Hosts;
@@ -18,7 +26,7 @@ use crate::hv::fleet::{Fleet, Server};
 use crate::hv::guest::Login;
 use crate::metrics::Metrics;
 use crate::serial::hub;
-use crate::serial::hub::Hub;
+use crate::serial::hub::{Hub, Outside};
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
 use crate::vsphere::session::{Account, Session};
@@ -38,14 +46,28 @@ pub fn servers(config: &Config) -> Result<Vec<Server>> {
 
 /// The gate of a process, with these servers behind it.
 pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
+    Ok(wired(config, servers, offer, sink).0)
+}
+
+/// The same, and what its consoles ask.
+pub fn wired(
+    config: &Config,
+    servers: Vec<Server>,
+    offer: Offer,
+    sink: Sink,
+) -> (Arc<Gate>, Arc<Consoles>) {
     let logins = config.guest_logins.iter().map(|it| {
         let (user, password) = (it.user.clone(), it.password.clone());
         (it.name.clone(), Login { user, password })
     });
-    Ok(Arc::new(Gate {
+    let consoles = Arc::new(Consoles::new(&servers, config));
+    let gate = Arc::new(Gate {
+        consoles: Hub::with(hub_settings(config), Arc::clone(&consoles) as Arc<dyn Outside>),
         fleet: Fleet::new(servers).with_logins(logins.collect()),
         files: match &config.files_root {
             Some(roots) => Files::below(roots.clone()),
+            // Who speaks to a daemon is not who may do so anyway.
+            None if config.serve => Files::below(Vec::new()),
             None => Files::anywhere(),
         }
         .read_only(config.read_only)
@@ -53,21 +75,31 @@ pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> 
         offer,
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),
-        consoles: Hub::new(hub::Settings {
-            ring_bytes: config.serial_ring_bytes,
-            log_dir: config.serial_log_dir.clone(),
-            sockets: config.serial_sockets.clone(),
-        }),
         call_timeout: config.call_timeout,
         cap: config.max_answer_bytes,
-    }))
+    });
+    consoles.behind(&gate);
+    (gate, consoles)
+}
+
+fn hub_settings(config: &Config) -> hub::Settings {
+    hub::Settings {
+        ring_bytes: config.serial_ring_bytes,
+        log_dir: config.serial_log_dir.clone(),
+        sockets: config.serial_sockets.clone(),
+        advertised: config.concentrator.advertised.clone(),
+    }
 }
 
 /// How tools fetch from URLs: from anywhere unless hosts are listed, since who speaks to a process of
-/// their own could do so anyway. A daemon, once there is one, passes an empty list instead.
+/// their own could do so anyway; in a daemon, from nowhere.
 fn web(config: &Config) -> Web {
     Web {
-        hosts: config.url_hosts.as_deref().map_or_else(Hosts::any, Hosts::listed),
+        hosts: match &config.url_hosts {
+            Some(list) => Hosts::listed(list),
+            None if config.serve => Hosts::listed(&[]),
+            None => Hosts::any(),
+        },
         connect_timeout: config.connect_timeout,
         idle_timeout: config.idle_timeout,
         proxy: config.proxy.clone(),
@@ -80,6 +112,16 @@ pub fn sink(config: &Config) -> Sink {
     match &config.audit {
         crate::config::Audit::Stderr => Sink::Stderr,
         crate::config::Audit::File(path) => Sink::File(path.clone()),
+    }
+}
+
+/// How a server's own certificate is checked.
+fn trust(it: &ServerConfig) -> crate::web::tls::Trust {
+    match &it.trust {
+        Trust::System => crate::web::tls::Trust::System,
+        Trust::CaFile(path) => crate::web::tls::Trust::CaFile(path.clone()),
+        Trust::Fingerprint(digest) => crate::web::tls::Trust::Fingerprint(*digest),
+        Trust::Insecure => crate::web::tls::Trust::Insecure,
     }
 }
 
@@ -100,12 +142,7 @@ fn server(it: &ServerConfig, config: &Config) -> Result<Server> {
         proxy: proxy.as_ref().map(|it| it.reveal().to_owned()),
         no_proxy: no_proxy.clone(),
     };
-    let trust = match &it.trust {
-        Trust::System => crate::web::tls::Trust::System,
-        Trust::CaFile(path) => crate::web::tls::Trust::CaFile(path.clone()),
-        Trust::Fingerprint(digest) => crate::web::tls::Trust::Fingerprint(*digest),
-        Trust::Insecure => crate::web::tls::Trust::Insecure,
-    };
+    let trust = trust(it);
     let authorities = matches!(it.trust, Trust::CaFile(_)).then(|| trust.clone());
     let own = settings(endpoint.host.clone(), endpoint.port, endpoint.tls, trust);
     let client = Arc::new(Client::new(own).map_err(during)?);
@@ -196,29 +233,4 @@ pub fn user() -> String {
         Some(id) => named(id).unwrap_or_else(|| format!("uid {id}")),
         None => "unknown".to_owned(),
     }
-}
-
-/// Runs `then` on a thread of its own when the system asks this process to end. Asked once more,
-/// the process ends at once: whoever insists must not have to reach for SIGKILL.
-pub fn on_signal(then: impl FnOnce(i32) + Send + 'static) -> Result<()> {
-    use smol::stream::StreamExt;
-    let unable = |error: std::io::Error| {
-        Error::new(Kind::Bug, format!("signals cannot be watched: {error}"))
-    };
-    let wanted = [async_signal::Signal::Term, async_signal::Signal::Int, async_signal::Signal::Hup];
-    let mut signals = async_signal::Signals::new(wanted).map_err(unable)?;
-    let watch = move || {
-        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
-            then(signal as i32);
-        }
-        if let Some(Ok(signal)) = smol::block_on(signals.next()) {
-            let note = "jumpvisor: ended at once, without logging out; what was begun may go on on the server\n";
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), note.as_bytes());
-            #[allow(clippy::exit, reason = "threads that hang cannot be ended in any other way")]
-            std::process::exit(128 + signal as i32);
-        }
-    };
-    let thread = std::thread::Builder::new().name("signals".to_owned());
-    thread.spawn(watch).map_err(unable)?;
-    Ok(())
 }
