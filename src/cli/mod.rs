@@ -53,7 +53,7 @@ struct Top {
     /// off, destructive or all: ask before changes
     #[argh(option, arg_name = "when")]
     approval: Option<String>,
-    /// file or stderr: where the audit log goes
+    /// stderr, journal or a file, or several with commas: where the audit log goes
     #[argh(option, arg_name = "where")]
     audit_log: Option<String>,
     /// DEBUG, INFO, WARNING or ERROR
@@ -184,6 +184,9 @@ fn run(top: Top) -> Result<u8> {
     let set = |name: &str| config.found.iter().any(|it| it.name == name && it.from != "default");
     // A person wants the answer, not the story of it.
     let person = top.command.is_some() && !set("LOG_LEVEL");
+    if config.log_json {
+        crate::logging::as_json();
+    }
     crate::logging::start(if person { log::LevelFilter::Warn } else { config.log_level });
     for note in &config.notes {
         log::warn!("{note}");

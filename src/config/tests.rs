@@ -106,7 +106,7 @@ fn nothing_configured_is_fine() {
     assert_eq!((config.max_concurrent_calls, config.max_answer_bytes), (16, 60_000));
     let seconds = [config.connect_timeout, config.idle_timeout, config.call_timeout];
     assert_eq!(seconds.map(|it| it.as_secs()), [10, 60, 300]);
-    assert_eq!((config.audit, config.log_level), (Audit::Stderr, log::LevelFilter::Info));
+    assert_eq!((config.audit, config.log_level), (vec![Audit::Stderr], log::LevelFilter::Info));
     assert_eq!((config.toolsets, config.proxy.is_none()), (None, true));
     assert!(config.found.iter().any(|it| it.name == "CALL_TIMEOUT" && it.value_shown == "300"));
 }
@@ -120,7 +120,7 @@ fn flags_beat_the_environment_and_that_beats_the_file() {
     let config = world.good();
     assert_eq!(config.log_level, log::LevelFilter::Error);
     assert_eq!((config.call_timeout.as_secs(), config.idle_timeout.as_secs()), (300, 8));
-    assert_eq!(config.audit, Audit::File("./audit.log".into()));
+    assert_eq!(config.audit, [Audit::File("./audit.log".into())]);
     assert!(config.read_only);
     assert_eq!(
         found(&config),
@@ -326,6 +326,17 @@ fn the_local_file_is_read_only_if_it_is_ours() {
 }
 
 #[test]
+fn audit_lines_go_to_several_sinks_and_the_log_may_be_json() {
+    let several = [("AUDIT_LOG", "Journal, /var/log/a b/x.jsonl"), ("LOG_FORMAT", "JSON")];
+    let config = World::new(&several).good();
+    let file = Audit::File("/var/log/a b/x.jsonl".into());
+    assert_eq!((config.audit, config.log_json), (vec![Audit::Journal, file], true));
+    assert!(!World::new(&[]).good().log_json);
+    let bad = World::new(&[("AUDIT_LOG", "journal,audit.jsonl")]).bad();
+    assert_eq!(bad, ["AUDIT_LOG: `audit.jsonl` is not stderr, journal or a path with a `/`"]);
+}
+
+#[test]
 fn what_is_not_built_is_refused_unless_it_is_off() {
     let fine = [
         ("OAUTH_ENABLED", "False"),
@@ -334,7 +345,6 @@ fn what_is_not_built_is_refused_unless_it_is_off() {
         ("MCP_TRANSPORT", "stdio"),
         ("APPROVAL", "OFF"),
         ("RATE_LIMIT_PER_USER", "0"),
-        ("LOG_FORMAT", "text"),
         ("OAUTH_AUDIENCE", ""),
     ];
     World::new(&fine).good();
@@ -342,14 +352,12 @@ fn what_is_not_built_is_refused_unless_it_is_off() {
         ("MCP_TRANSPORT", "streamable-http"),
         ("OAUTH_ENABLED", "true"),
         ("AUTHENTIK_CLIENT_SECRET", SECRET),
-        ("AUDIT_LOG", "journal"),
         ("MCP_PORT", "9000"),
         ("METRICS", "127.0.0.1:9090"),
     ]);
     assert_eq!(
         world.bad(),
         [
-            "AUDIT_LOG: `journal` is not built yet, leave it out or set it to `stderr`",
             "MCP_PORT: is not built yet, leave it out or set it to `8080`",
             "MCP_TRANSPORT: `streamable-http` is not built yet, leave it out or set it to `stdio`",
             "METRICS: is not built yet, leave it out or set it to `true`",
