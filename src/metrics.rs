@@ -370,7 +370,9 @@ mod tests {
     #[test]
     fn answers_by_class_and_nothing_else() {
         let metrics = Metrics::new();
-        [200, 204, 404, 429, 503, 0, 99, 600, 65_535].map(|it| metrics.answered(it));
+        for status in [200, 204, 404, 429, 503, 0, 99, 600, 65_535] {
+            metrics.answered(status);
+        }
         metrics.limited();
         assert_eq!(metrics.read().answers, [0, 2, 0, 2, 1]);
         let text = metrics.prometheus(&Gauges { connections: Some(3), ..Gauges::default() });

@@ -205,15 +205,12 @@ fn received(journal: &UnixDatagram) -> (String, bool) {
     bytes.truncate(message.unwrap().bytes);
     for it in beside.drain() {
         let RecvAncillaryMessage::ScmRights(files) = it else { continue };
-        for file in files {
-            assert!(bytes.is_empty());
-            let mut file = fs::File::from(file);
-            assert!(file.write(b"x").is_err(), "it is sealed");
-            let mut text = String::new();
-            file.rewind().unwrap();
-            file.read_to_string(&mut text).unwrap();
-            return (text, true);
-        }
+        let mut file = fs::File::from({ files }.next().unwrap());
+        assert!(bytes.is_empty() && file.write(b"x").is_err(), "it is sealed");
+        let mut text = String::new();
+        file.rewind().unwrap();
+        file.read_to_string(&mut text).unwrap();
+        return (text, true);
     }
     (String::from_utf8(bytes).unwrap(), false)
 }
@@ -295,4 +292,43 @@ fn several_sinks_get_each_line_and_metrics_and_check_tell_of_the_one_that_fails(
     assert_eq!(status, 1);
     let told = format!("audit log\n  ok    {}\n  FAIL  /nowhere/a.jsonl: No such", path.display());
     assert!(out.contains(&told), "{out}");
+}
+
+#[test]
+fn resources_prompts_and_completions_have_lines_and_a_client_knows_them_by_the_same_id() {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_jumpvisor"))
+        .arg("--demo")
+        .env_clear()
+        .env("AUDIT_LOG", "stderr")
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let asked = [
+        r#""resources/read","params":{"uri":"esxi://vms"}"#,
+        r#""resources/read","params":{"uri":"datastore://nowhere/"}"#,
+        r#""prompts/get","params":{"name":"diagnose_vm","arguments":{"vm":"web01"},"_meta":{}}"#,
+        r#""completion/complete","params":{"ref":{"type":"ref/prompt","name":"diagnose_vm"},"argument":{"name":"vm","value":"we"}}"#,
+    ];
+    let mut input = process.stdin.take().unwrap();
+    for (id, rest) in asked.iter().enumerate() {
+        writeln!(input, r#"{{"jsonrpc":"2.0","id":{id},"method":{rest}}}"#).unwrap();
+    }
+    drop(input);
+    let ended = process.wait_with_output().unwrap();
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    let told: Vec<&str> = errors.lines().filter(|it| it.starts_with('{')).collect();
+    let has = |parts: &[&str]| {
+        let fits = |it: &&&str| parts.iter().all(|part| it.contains(part));
+        assert!(told.iter().filter(fits).count() == 1, "{parts:?} in {errors}");
+    };
+    has(&[r#""tool":"resources/read""#, r#""args":{"uri":"esxi://vms"}"#, "success"]);
+    has(&[r#""tool":"resources/read""#, "datastore://nowhere/", r#""result":"error""#]);
+    let prompt = r#""args":{"arguments":{"vm":"web01"},"name":"diagnose_vm"}"#;
+    has(&[r#""tool":"prompts/get""#, prompt, "success"]);
+    let completed = r#""args":{"argument":"vm","value":"we"}"#;
+    has(&[r#""tool":"completion/complete""#, completed, r#""groups":[]"#]);
+    assert_eq!(told.len(), 4, "{errors}");
 }

@@ -64,6 +64,28 @@ fn calls_are_counted_by_tool_and_server_and_no_name_that_a_caller_made_up_is_kep
 }
 
 #[test]
+fn consoles_are_counted_by_state() {
+    use jumpvisor::serial::hub::{About, Place, Way};
+    let (gate, _) = fleet::gate(jumpvisor::tools::offer::Offer::everything());
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let text = |it: &str| it.to_owned();
+    let place = Place { server: text("lab"), machine: text("1"), port: text("Serial port 1") };
+    let about = About { place, name: text("web"), uuids: Vec::new() };
+    let (host, port_number) = (text("127.0.0.1"), port.local_addr().unwrap().port());
+    let way = Way::Dial { host, port: port_number, telnet: false, tls: false };
+    gate.consoles.open(&about, way).unwrap();
+    let (_line, _) = port.accept().unwrap();
+    let connected = "jumpvisor_consoles{state=\"connected\"} 1\n";
+    let soon = (0..500).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        gate.prometheus(None).contains(connected)
+    });
+    let text = gate.prometheus(None);
+    assert!(soon && text.contains("jumpvisor_console_people 0\n"), "{text}");
+    gate.consoles.close();
+}
+
+#[test]
 fn prometheus_own_parser_reads_it_and_the_histograms_add_up() {
     let ours = || concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/.build").into();
     let folder: PathBuf = std::env::var_os("JUMPVISOR_PEERS").map_or_else(ours, PathBuf::from);

@@ -199,6 +199,7 @@ fn written(file: &mut File, line: &[u8], torn: &mut bool, locked: bool) -> io::R
         *torn = false;
         return Ok(());
     }
-    *torn |= !size.is_some_and(|it| file.set_len(it).is_ok()) && count > 0;
+    let cut = size.is_some_and(|it| file.set_len(it).is_ok());
+    *torn |= count > 0 && !cut;
     Err(io::Error::new(ErrorKind::StorageFull, "there is no room for the whole line"))
 }
