@@ -6,8 +6,13 @@
 
 use std::fmt;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
+
+use crate::text::json;
+
+static AS_JSON: AtomicBool = AtomicBool::new(false);
 
 struct Stderr;
 
@@ -18,16 +23,29 @@ impl Log for Stderr {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            write(record.level(), record.args());
+            write(record.level(), record.target(), record.args());
         }
     }
 
     fn flush(&self) {}
 }
 
-fn write(level: Level, text: &fmt::Arguments<'_>) {
+fn write(level: Level, target: &str, text: &fmt::Arguments<'_>) {
     let now = crate::text::time::now();
-    let line = format!("{now} {level} {text}\n");
+    let line = match is_json() {
+        true => {
+            let mut line = json::object([
+                ("timestamp", json::text(now)),
+                ("level", json::text(level.as_str())),
+                ("message", json::text(text.to_string())),
+            ]);
+            if !target.is_empty() {
+                line.insert("target".to_owned(), json::text(target));
+            }
+            format!("{}\n", json::write_object(&line))
+        }
+        false => format!("{now} {level} {text}\n"),
+    };
     // Where even standard error is gone there is nobody left to tell.
     let _ = std::io::stderr().write_all(line.as_bytes());
 }
@@ -35,7 +53,7 @@ fn write(level: Level, text: &fmt::Arguments<'_>) {
 /// Writes a line if the log has been started with this level; what the macros below say.
 pub fn tell(level: Level, text: fmt::Arguments<'_>) {
     if level <= log::max_level() {
-        write(level, &text);
+        write(level, "", &text);
     }
 }
 
@@ -51,6 +69,17 @@ macro_rules! debug {
 
 pub(crate) use debug;
 pub(crate) use info;
+
+/// From now on each line is a JSON object: timestamp, level, message, and the target of what comes
+/// by the facade.
+pub fn as_json() {
+    AS_JSON.store(true, Ordering::Relaxed);
+}
+
+/// Whether it is.
+pub fn is_json() -> bool {
+    AS_JSON.load(Ordering::Relaxed)
+}
 
 /// Starts the log; a second start only changes the level.
 pub fn start(level: LevelFilter) {

@@ -273,6 +273,8 @@ fn odd_names_and_noise_come_back_as_they_were() {
         let path = format!("remote_path={ODD}");
         let said = room.call("upload_to_datastore", &["datastore=nas01", &path, &from]).unwrap();
         assert!(said.contains(", 900000 bytes, SHA-256 "), "{said}");
+        let moved = room.gate.fleet.server(None).unwrap().host.status();
+        assert!((900_000..1_000_000).contains(&moved.bytes_sent), "{}", moved.bytes_sent);
         let asked = room.heard("PUT").concat();
         let center = asked.contains("?dcPath=R%2526D%2050%2525%2B%C3%A9&dsName=nas01 ");
         assert_eq!(center, datacenter.is_some(), "{asked}");

@@ -17,7 +17,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("error", "", ""),
     // zeroize: the one type that holds secrets wipes them. memchr: the next tag in megabytes.
     ("text", "error", "base64 memchr miniserde roxmltree zeroize"),
-    ("audit", "error text", ""),
+    // rustix: what is too large for a datagram goes to the journal as a file in memory.
+    ("audit", "error text", "rustix"),
     // ring: signatures of tokens, digests of keys, approval tokens. No sockets: whoever needs a
     // document is given a function that fetches it.
     ("auth", "error text", "ring"),
@@ -75,7 +76,7 @@ const ONLY_IN: &[(&str, &str)] = &[
     // In cli: a raw terminal. In files: a look at a pipe before it is read; names given at the end.
     (
         "rustix",
-        "cli/terminal.rs files/mod.rs files/stdin.rs files/target.rs serial/dial.rs web/serve/",
+        "audit/ cli/terminal.rs files/mod.rs files/stdin.rs files/target.rs serial/dial.rs web/serve/",
     ),
     ("smol", "app/signals.rs mcp/stdio.rs mcp/http.rs serial/ web/serve/"),
     // The tests of text/split.rs compare with a whole parse.

@@ -67,13 +67,14 @@ fn a_lease_that_is_completed_leaves_its_machine_and_one_that_is_dropped_leaves_n
     let lease = Lease::hold(&session, &call, import(&session, &call, "kept")).unwrap();
     assert!(lease.machine().is_some() && lease.files().count() == 0);
     lease.moved(50).unwrap();
-    assert!(exists(&session, &call, "kept"));
+    let open = || session.wire.counts.leases.load(std::sync::atomic::Ordering::Relaxed);
+    assert!(exists(&session, &call, "kept") && open() == 1);
     lease.complete(&call).unwrap();
     assert!(exists(&session, &call, "kept"));
     let lease = Lease::hold(&session, &call, import(&session, &call, "dropped")).unwrap();
     assert!(exists(&session, &call, "dropped"));
     drop(lease);
-    assert!(!exists(&session, &call, "dropped"));
+    assert!(!exists(&session, &call, "dropped") && open() == 0);
     session.close();
 }
 

@@ -109,10 +109,12 @@ fn web(config: &Config) -> Web {
 
 /// Where the configuration wants audit lines.
 pub fn sink(config: &Config) -> Sink {
-    match &config.audit {
+    let sink = |it: &crate::config::Audit| match it {
         crate::config::Audit::Stderr => Sink::Stderr,
+        crate::config::Audit::Journal => Sink::Journal(crate::audit::JOURNAL.into()),
         crate::config::Audit::File(path) => Sink::File(path.clone()),
-    }
+    };
+    Sink::Several(config.audit.iter().map(sink).collect())
 }
 
 /// How a server's own certificate is checked.

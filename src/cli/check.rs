@@ -1,6 +1,6 @@
 //! `jumpvisor check`: tries the configuration and says what to do for each failure.
 
-use crate::audit::Sink;
+use crate::audit::{Audit, Sink};
 use crate::cli::{CheckCommand, print};
 use crate::config::{Config, Found};
 use crate::error::Result;
@@ -23,23 +23,27 @@ pub fn run(config: &Config, servers: Vec<Server>, command: &CheckCommand) -> Res
         running.into_iter().map(|it| it.join().unwrap_or_default()).collect()
     });
     gate.fleet.close();
+    let audit = Audit::new(crate::app::sink(config), config.audit_required).tried();
     let failed = servers.is_empty()
+        || audit.iter().any(|it| it.1.is_some())
         || results
             .iter()
             .any(|steps| steps.is_empty() || steps.iter().any(|step| step.outcome == Outcome::Bad));
     let names = servers.iter().map(|server| (server.name.as_str(), server.host.status().address));
     let tried: Vec<_> = names.zip(&results).collect();
     if command.json {
-        print::line(&as_json(&config.found, &tried))?;
+        print::line(&as_json(&config.found, &audit, &tried))?;
     } else {
-        print::line(&as_text(&config.found, &tried))?;
+        print::line(&as_text(&config.found, &audit, &tried))?;
     }
     Ok(u8::from(failed))
 }
 
+type Sinks = [(String, Option<String>)];
+
 type Tried<'a> = ((&'a str, String), &'a Vec<Check>);
 
-fn as_text(found: &[Found], tried: &[Tried<'_>]) -> String {
+fn as_text(found: &[Found], audit: &Sinks, tried: &[Tried<'_>]) -> String {
     let row = |it: &Found| vec![format!("  {}", it.name), it.value_shown.clone(), it.from.clone()];
     let set: Vec<Vec<String>> = found.iter().filter(|it| it.from != "default").map(row).collect();
     let mut lines = vec!["configuration".to_owned()];
@@ -47,6 +51,16 @@ fn as_text(found: &[Found], tried: &[Tried<'_>]) -> String {
         true => "  nothing is set; every option has its default".to_owned(),
         false => print::table(&["  name", "value", "from"], &set),
     });
+    let spoken = |it: &&(String, Option<String>)| it.0 != "stderr" || it.1.is_some();
+    for (at, (sink, trouble)) in audit.iter().filter(spoken).enumerate() {
+        if at == 0 {
+            lines.push("audit log".to_owned());
+        }
+        lines.push(match trouble {
+            Some(why) => format!("  FAIL  {sink}: {why}"),
+            None => format!("  ok    {sink}"),
+        });
+    }
     if tried.is_empty() {
         lines.push("no server is configured. Set ESXI_HOST, ESXI_USER and ESXI_PASS, or VCENTER_HOST and its kin".to_owned());
     }
@@ -64,7 +78,7 @@ fn as_text(found: &[Found], tried: &[Tried<'_>]) -> String {
     lines.join("\n")
 }
 
-fn as_json(found: &[Found], tried: &[Tried<'_>]) -> String {
+fn as_json(found: &[Found], audit: &Sinks, tried: &[Tried<'_>]) -> String {
     let setting = |it: &Found| {
         Value::Object(json::object([
             ("name", json::text(&it.name)),
@@ -91,7 +105,15 @@ fn as_json(found: &[Found], tried: &[Tried<'_>]) -> String {
             ("steps", Value::Array(steps.iter().map(step).collect())),
         ]))
     };
+    let sink = |(sink, trouble): &(String, Option<String>)| {
+        let mut object = json::object([("sink", json::text(sink))]);
+        if let Some(why) = trouble {
+            object.insert("trouble".to_owned(), json::text(why));
+        }
+        Value::Object(object)
+    };
     let all: Object = json::object([
+        ("audit", Value::Array(audit.iter().map(sink).collect::<Array>())),
         ("configuration", Value::Array(found.iter().map(setting).collect::<Array>())),
         ("servers", Value::Array(tried.iter().map(server).collect::<Array>())),
     ]);

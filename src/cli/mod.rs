@@ -54,7 +54,7 @@ struct Top {
     /// off, destructive or all: ask before changes
     #[argh(option, arg_name = "when")]
     approval: Option<String>,
-    /// file or stderr: where the audit log goes
+    /// stderr, journal or a file, or several with commas: where the audit log goes
     #[argh(option, arg_name = "where")]
     audit_log: Option<String>,
     /// DEBUG, INFO, WARNING or ERROR
@@ -191,6 +191,9 @@ fn run(top: Top) -> Result<u8> {
     // A person wants the answer, not the story of it.
     let serve = matches!(top.command, Some(Command::Serve(_)));
     let person = top.command.is_some() && !serve && !set("LOG_LEVEL");
+    if config.log_json {
+        crate::logging::as_json();
+    }
     crate::logging::start(if person { log::LevelFilter::Warn } else { config.log_level });
     for note in &config.notes {
         log::warn!("{note}");

@@ -31,8 +31,11 @@ pub fn note(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
-/// An error as a person reads it.
+/// An error as a person reads it, or as the log's reader does where that wants JSON.
 pub fn error(error: &Error) {
+    if crate::logging::is_json() {
+        return log::error!("{error}");
+    }
     note(&format!("jumpvisor: {}", error.in_lines()));
 }
 

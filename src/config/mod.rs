@@ -57,6 +57,8 @@ pub struct Flags {
 pub enum Audit {
     /// Standard error.
     Stderr,
+    /// The journal of systemd.
+    Journal,
     /// Appended to this file.
     File(PathBuf),
 }
@@ -89,12 +91,14 @@ pub struct Config {
     pub read_only: bool,
     /// No tools that can lose data or stop a service.
     pub no_destructive: bool,
-    /// Where audit lines go; standard error by default.
-    pub audit: Audit,
+    /// Where audit lines go, all of these; standard error by default.
+    pub audit: Vec<Audit>,
     /// Refuse changes when the audit log cannot be written.
     pub audit_required: bool,
     /// How much is logged; Info by default.
     pub log_level: log::LevelFilter,
+    /// The log's lines are JSON objects.
+    pub log_json: bool,
     /// Calls that run at once, 1 to 256; 16 by default.
     pub max_concurrent_calls: usize,
     /// Longest wait for a connection; 10 s by default.
@@ -159,6 +163,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
         audit: values.audit(),
         audit_required: values.flag("AUDIT_REQUIRED"),
         log_level: values.log_level(),
+        log_json: values.text("LOG_FORMAT").as_deref() == Some("json"),
         max_concurrent_calls: values.count("MAX_CONCURRENT_CALLS"),
         connect_timeout: values.time("CONNECT_TIMEOUT"),
         idle_timeout: values.time("IDLE_TIMEOUT"),

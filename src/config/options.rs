@@ -35,7 +35,7 @@ pub enum Kind {
     Fingerprint,
     /// The name of a server in tools and resources.
     Name,
-    /// One of these words, or a path that holds a `/`.
+    /// One of these words, or a path that holds a `/`; several with commas between them.
     Sink(&'static [&'static str]),
     /// true, false, or an address `name:port`.
     Exposed,
@@ -190,10 +190,10 @@ pub const OPTIONS: &[Opt] = &[
     opt("SERIAL_LOG_DIR", Kind::Path, "Folder of console logs"),
     opt("SERIAL_RING_KB", Kind::Count(4, 65_536), "Kept output of each console, in KiB").default("256"),
 
-    opt("AUDIT_LOG", Kind::Sink(&["stderr", "journal"]), "stderr, journal or a file").default("stderr").flag("--audit-log").except(&["journal"]),
+    opt("AUDIT_LOG", Kind::Sink(&["stderr", "journal"]), "stderr, journal or a file, or several with commas").default("stderr").flag("--audit-log"),
     opt("AUDIT_REQUIRED", Kind::Bool, "Refuse changes when the audit log cannot be written").default("false"),
     opt("LOG_LEVEL", Kind::Choice(&["DEBUG", "INFO", "WARNING", "ERROR"]), "How much is logged to stderr").default("INFO").flag("--log-level"),
-    opt("LOG_FORMAT", Kind::Choice(&["text", "json"]), "How it is logged").default("text").except(&["json"]),
+    opt("LOG_FORMAT", Kind::Choice(&["text", "json"]), "How it is logged").default("text"),
 
     opt("MAX_CONCURRENT_CALLS", Kind::Count(1, 256), "Calls that run at once; more wait").default("16"),
     opt("CONNECT_TIMEOUT", Kind::Seconds(1, 300), "Longest wait for a connection").default("10"),

@@ -107,7 +107,7 @@ fn nothing_configured_is_fine() {
     assert_eq!((config.max_concurrent_calls, config.max_answer_bytes), (16, 60_000));
     let seconds = [config.connect_timeout, config.idle_timeout, config.call_timeout];
     assert_eq!(seconds.map(|it| it.as_secs()), [10, 60, 300]);
-    assert_eq!((config.audit, config.log_level), (Audit::Stderr, log::LevelFilter::Info));
+    assert_eq!((config.audit, config.log_level), (vec![Audit::Stderr], log::LevelFilter::Info));
     assert_eq!((config.toolsets, config.proxy.is_none()), (None, true));
     assert!(config.found.iter().any(|it| it.name == "CALL_TIMEOUT" && it.value_shown == "300"));
 }
@@ -121,7 +121,7 @@ fn flags_beat_the_environment_and_that_beats_the_file() {
     let config = world.good();
     assert_eq!(config.log_level, log::LevelFilter::Error);
     assert_eq!((config.call_timeout.as_secs(), config.idle_timeout.as_secs()), (300, 8));
-    assert_eq!(config.audit, Audit::File("./audit.log".into()));
+    assert_eq!(config.audit, [Audit::File("./audit.log".into())]);
     assert!(config.read_only);
     assert_eq!(
         found(&config),
@@ -327,15 +327,17 @@ fn the_local_file_is_read_only_if_it_is_ours() {
 }
 
 #[test]
+fn audit_lines_go_to_several_sinks_and_the_log_may_be_json() {
+    let config = World::new(&[("AUDIT_LOG", "Journal, /a b"), ("LOG_FORMAT", "JSON")]).good();
+    assert!(config.log_json && config.audit == [Audit::Journal, Audit::File("/a b".into())]);
+}
+
+#[test]
 fn what_is_not_built_is_refused_unless_it_is_off() {
-    World::new(&[("APPROVAL", "OFF"), ("LOG_FORMAT", "text"), ("SERIAL_LISTEN", "")]).good();
-    let world = World::new(&[("AUDIT_LOG", "journal"), ("APPROVAL", "all")]);
+    World::new(&[("APPROVAL", "OFF"), ("SERIAL_LISTEN", "")]).good();
     assert_eq!(
-        world.bad(),
-        [
-            "APPROVAL: `all` is not built yet, leave it out or set it to `off`",
-            "AUDIT_LOG: `journal` is not built yet, leave it out or set it to `stderr`",
-        ]
+        World::new(&[("APPROVAL", "all")]).bad(),
+        ["APPROVAL: `all` is not built yet, leave it out or set it to `off`",]
     );
 }
 

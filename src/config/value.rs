@@ -192,12 +192,25 @@ fn choice(text: &str, words: &[&str]) -> Result<Value, String> {
     }
 }
 
+/// Sinks with commas between them.
+pub fn sinks(text: &str) -> impl Iterator<Item = &str> {
+    text.split(',').map(str::trim)
+}
+
 fn sink(text: &str, words: &[&str]) -> Result<Value, String> {
-    if text.contains('/') {
-        return plain(text);
+    let mut all: Vec<&str> = Vec::new();
+    for part in sinks(text) {
+        let word = words.iter().find(|it| it.eq_ignore_ascii_case(part)).copied();
+        let Some(sink) = word.or(part.contains('/').then_some(part)) else {
+            let right = format!("{} or a path with a `/`", words.join(", "));
+            return Err(wrong(part, &right));
+        };
+        if all.contains(&sink) {
+            return Err(format!("`{}` is there twice", quoted(sink)));
+        }
+        all.push(sink);
     }
-    choice(text, words)
-        .map_err(|_| wrong(text, &format!("{} or a path with a `/`", words.join(", "))))
+    plain(&all.join(","))
 }
 
 fn exposed(text: &str) -> Result<Value, String> {
@@ -308,6 +321,9 @@ mod tests {
         let sink = Kind::Sink(&["stderr", "journal"]);
         assert_eq!(outcome(sink, "STDERR"), "Text(\"stderr\")");
         assert_eq!(outcome(sink, "./a.log"), "Text(\"./a.log\")");
+        assert_eq!(outcome(sink, "journal, /a b,STDERR"), "Text(\"journal,/a b,stderr\")");
+        assert_eq!(outcome(sink, "/a,/a"), "`/a` is there twice");
+        assert_eq!(outcome(sink, "journal,"), "`` is not stderr, journal or a path with a `/`");
         assert_eq!(outcome(sink, "sterr"), "`sterr` is not stderr, journal or a path with a `/`");
         assert!(check(Kind::Name, "lab/esx1").is_err());
         assert!(check(Kind::Name, "lab-1.example").is_ok());

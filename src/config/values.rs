@@ -66,11 +66,14 @@ impl Values<'_> {
         }
     }
 
-    pub fn audit(&self) -> Audit {
-        match self.text("AUDIT_LOG") {
-            Some(path) if path.contains('/') => Audit::File(PathBuf::from(path)),
-            _ => Audit::Stderr,
-        }
+    pub fn audit(&self) -> Vec<Audit> {
+        let text = self.text("AUDIT_LOG").unwrap_or_default();
+        let sink = |text: &str| match text {
+            "stderr" => Audit::Stderr,
+            "journal" => Audit::Journal,
+            path => Audit::File(PathBuf::from(path)),
+        };
+        value::sinks(&text).map(sink).collect()
     }
 
     pub fn log_level(&self) -> log::LevelFilter {

@@ -193,6 +193,8 @@ pub struct Status {
     pub logins: u64,
     pub bytes_received: u64,
     pub bytes_sent: u64,
+    /// Transfers that hold a machine now.
+    pub leases: u64,
 }
 
 /// One step of trying a configuration.

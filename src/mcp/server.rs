@@ -119,7 +119,12 @@ impl Server {
             ("prompts/list", _) if self.prompts() => {
                 lists::prompts(offer, params, self.page).map(listed)
             }
-            ("prompts/get", _) if self.prompts() => lists::filled(offer, params).map(plain),
+            ("prompts/get", _) if self.prompts() => {
+                let body = lists::filled(offer, params)?;
+                let mut args = params.clone();
+                args.remove("_meta");
+                later(Task::Prompt { args, body })
+            }
             ("completion/complete", _) if self.prompts() => {
                 later(Task::Complete(complete::read(offer, params)?))
             }
@@ -220,6 +225,7 @@ mod tests {
     use crate::mcp::rpc::Message;
     use crate::metrics::Metrics;
     use crate::tools::offer::Offer;
+    use crate::tools::run::Caller;
     use std::time::Duration;
 
     const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
@@ -246,6 +252,7 @@ mod tests {
         };
         match server.handle(&request) {
             Step::Now(answer) => answer,
+            Step::Later(work) if method == "prompts/get" => work.run(Caller::local("ryan")),
             Step::Later(_) => Ok("later".to_owned()),
             Step::Watch(_) => Ok("watch".to_owned()),
         }

@@ -37,9 +37,19 @@ pub struct Work {
 
 /// What is to be done.
 pub enum Task {
-    Call { name: String, arguments: Object },
+    Call {
+        name: String,
+        arguments: Object,
+    },
     Complete(Wanted),
-    Read { uri: String },
+    Read {
+        uri: String,
+    },
+    /// A prompt that is filled in already; there is only its line in the audit log to be written.
+    Prompt {
+        args: Object,
+        body: Body,
+    },
 }
 
 impl Work {
@@ -57,6 +67,7 @@ impl Work {
             },
             Task::Complete(_) => ("completion/complete", false),
             Task::Read { .. } => ("resources/read", false),
+            Task::Prompt { .. } => ("prompts/get", false),
         };
         Deed { name, changes }
     }
@@ -84,11 +95,24 @@ impl Work {
                 Outcome::Unknown(error) => Err(Failure::params(error.to_string())),
             },
             Task::Read { uri } => read(&gate, era, &uri, caller),
+            Task::Prompt { args, body } => {
+                gate.noted(&caller, "prompts/get", args).end(None);
+                Ok(era.finish(body, Body::new(), None))
+            }
             Task::Complete(wanted) => {
-                let call = reading(&gate, caller.cancel);
+                let mut args = json::object([
+                    ("argument", json::text(&wanted.name)),
+                    ("value", json::text(&wanted.begun)),
+                ]);
                 let server = wanted.server.as_deref();
+                if let Some(server) = server {
+                    args.insert("host".to_owned(), json::text(server));
+                }
+                let mut noted = gate.noted(&caller, "completion/complete", args);
+                let call = reading(&gate, caller.cancel);
                 let (values, total) =
                     completions::complete(&gate.fleet, &call, &wanted.name, &wanted.begun, server);
+                noted.end(None);
                 Ok(era.finish(complete::result(&values, total), Body::new(), None))
             }
         }
@@ -102,25 +126,33 @@ pub(crate) fn reading(gate: &Gate, cancel: Cancel) -> Call {
 
 fn read(gate: &Gate, era: Era, uri: &str, caller: Caller) -> Answer {
     let level = caller.level();
-    match resources::read(gate, &reading(gate, caller.cancel), level, uri) {
+    let args = json::object([("uri", json::text(uri))]);
+    let mut noted = gate.noted(&caller, "resources/read", args);
+    let result = resources::read(gate, &reading(gate, caller.cancel), level, uri);
+    noted.end(result.as_ref().err());
+    match result {
         Ok(text) => {
             let content = Body::new().text("uri", uri).text("mimeType", "application/json");
             let contents = [content.text("text", &text).json()];
             // Machines change under it: to be asked again each time.
             Ok(era.finish(Body::new().array("contents", &contents), Body::new(), Some(0)))
         }
-        Err(error) => refused(era, uri, error),
+        Err(error) => refused_as(era, uri, error, &noted.correlation),
     }
 }
 
 /// The answer to a resource that cannot be had.
 pub(crate) fn refused(era: Era, uri: &str, error: Error) -> Answer {
+    refused_as(era, uri, error, &correlation_id())
+}
+
+fn refused_as(era: Era, uri: &str, error: Error, correlation: &str) -> Answer {
     if error.kind() == Kind::NotFound {
         let code = if era == Era::Modern { INVALID_PARAMS } else { NO_RESOURCE };
         let data = json::object([("uri", json::text(uri))]);
         return Err(Failure::new(code, error.to_string()).with(data));
     }
-    failed(era, false, &error.during(format!("`{uri}`")), &correlation_id())
+    failed(era, false, &error.during(format!("`{uri}`")), correlation)
 }
 
 fn text_content(text: &str) -> [String; 1] {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::audit::Audit;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::files::fetch::Look;
@@ -45,6 +46,7 @@ pub struct Ctx<'a> {
     /// The only way to this machine's own files, to URLs and to standard input.
     pub files: &'a Files,
     pub metrics: &'a Arc<Metrics>,
+    pub audit: &'a Audit,
     /// Serial consoles that this process holds.
     pub consoles: &'a Hub,
     pub call: Call,
@@ -212,6 +214,7 @@ impl<'a> Ctx<'a> {
             fleet: self.fleet,
             files: self.files,
             metrics: self.metrics,
+            audit: self.audit,
             consoles: self.consoles,
             user: self.user.clone(),
             call,

@@ -10,6 +10,7 @@ pub mod batch;
 pub mod completions;
 pub mod console;
 pub mod content;
+pub mod counts;
 pub mod ctx;
 pub mod datastore;
 pub mod datastore_files;

@@ -107,10 +107,14 @@ impl Gate {
             None => return Outcome::Unknown(unknown_tool(name)),
         };
         let (started, correlation) = (Instant::now(), correlation_id());
-        let mut entry = Entry::new(&correlation, &caller.who.name, tool.name);
+        let mut entry =
+            Entry::new(&correlation, &caller.who.name, tool.name).groups(&caller.who.groups);
+        let (_running, mut server) = (self.metrics.running(), "");
         let checked = permitted(tool, &caller).and_then(|()| Args::check(tool.args, arguments));
         let result = checked.and_then(|args| {
-            entry.about(self.used(tool, args.opt_text(args::HOST)), args.for_audit());
+            let used = self.used(tool, args.opt_text(args::HOST));
+            server = self.counted_as(used);
+            entry.about(used, args.for_audit());
             if tool.effect != Effect::Reads {
                 self.audit.begin(&entry)?;
             }
@@ -119,7 +123,8 @@ impl Gate {
             Ok(self.guarded(tool, &args, &caller, &correlation)?.shown(detailed, self.cap))
         });
         let took = started.elapsed();
-        self.metrics.called(tool.name, took, result.is_err());
+        let kind = result.as_ref().err().map(|it| it.kind().word());
+        self.metrics.called(tool.name, server, took, kind);
         let failure = match &result {
             Ok(shown) => part_failed(shown),
             Err(error) => Some(error.to_string()),
@@ -165,6 +170,7 @@ impl Gate {
             fleet: &self.fleet,
             files: &self.files,
             metrics: &self.metrics,
+            audit: &self.audit,
             consoles: &self.consoles,
             user: caller.who.name.clone(),
             call: reading,

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::tools::args::Args;
+use crate::tools::counts::gauges;
 use crate::tools::ctx::Ctx;
 use crate::tools::reply::{Record, Reply, Rows};
 use crate::tools::{Effect, Level, Run, Tool};
@@ -51,32 +52,54 @@ fn list(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
 }
 
 fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
-    let now = ctx.metrics.read();
+    let (read, now) = (ctx.metrics.read(), gauges(ctx.fleet, ctx.consoles, ctx.audit));
     let tool = |it: &crate::metrics::ToolCount| {
+        let kind = |(kind, count): &(&str, u64)| format!("{count} {kind}");
+        let kinds: Vec<String> = it.errors.iter().map(kind).collect();
         Record::new()
             .text("tool", it.tool)
+            .maybe_text("host", Some(it.server.clone()).filter(|it| !it.is_empty()))
             .int("calls", it.calls as i64)
-            .int("errors", it.errors as i64)
+            .int("errors", it.errors.iter().map(|it| it.1 as i64).sum())
+            .maybe_text("error_kinds", Some(kinds.join(" and ")).filter(|it| !it.is_empty()))
             .int("mean_ms", it.mean_ms as i64)
             .int("max_ms", it.max_ms as i64)
     };
-    let server = |server: &crate::hv::fleet::Server| {
-        let status = server.host.status();
+    let server = |it: &crate::metrics::ServerNow| {
         Record::new()
-            .text("host", &server.name)
-            .flag("connected", status.connected)
-            .int("requests", status.requests as i64)
-            .int("logins", status.logins as i64)
-            .int("bytes_received", status.bytes_received as i64)
-            .int("bytes_sent", status.bytes_sent as i64)
+            .text("host", &it.name)
+            .flag("connected", it.connected)
+            .int("requests", it.requests as i64)
+            .int("logins", it.logins as i64)
+            .int("leases", it.leases as i64)
+            .int("bytes_received", it.received as i64)
+            .int("bytes_sent", it.sent as i64)
     };
-    let sessions = ctx.fleet.servers().iter().filter(|it| it.host.status().connected).count();
+    let mut record = Record::new()
+        .int("uptime_seconds", read.uptime_seconds as i64)
+        .maybe_int("memory_bytes", read.memory_bytes)
+        .int("calls_running", read.running as i64)
+        .int("sessions", now.servers.iter().filter(|it| it.connected).count() as i64)
+        .int("audit_lines_lost", now.audit_lost.iter().map(|it| it.1 as i64).sum())
+        .maybe_text("audit_trouble", ctx.audit.trouble());
+    // What nobody uses is left out.
+    let consoles = now.consoles.iter().filter(|it| it.1 > 0);
+    let consoles: Vec<Record> = consoles
+        .map(|(state, count)| Record::new().text("state", *state).int("consoles", *count as i64))
+        .collect();
+    if !consoles.is_empty() {
+        record = record.int("people", now.people as i64).records("consoles", consoles);
+    }
+    if read.answers.iter().any(|it| *it > 0) {
+        let names = ["http_1xx", "http_2xx", "http_3xx", "http_4xx", "http_5xx"];
+        for (name, count) in names.into_iter().zip(read.answers) {
+            record = record.int(name, count as i64);
+        }
+        record = record.int("rate_limited", read.limited as i64);
+    }
     Ok(Reply::record(
-        Record::new()
-            .int("uptime_seconds", now.uptime_seconds as i64)
-            .maybe_int("memory_bytes", now.memory_bytes)
-            .int("sessions", sessions as i64)
-            .records("tools", now.tools.iter().map(tool).collect())
-            .records("servers", ctx.fleet.servers().iter().map(server).collect()),
+        record
+            .records("tools", read.tools.iter().map(tool).collect())
+            .records("servers", now.servers.iter().map(server).collect()),
     ))
 }

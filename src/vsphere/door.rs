@@ -8,6 +8,7 @@
 use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::Call;
 use crate::vim::value::Value;
+use crate::vsphere::wire::Wire;
 use crate::vsphere::{Elsewhere, Vsphere};
 use crate::web::exchange::{Exchange, Request, Response};
 use crate::web::tls::{Trust, fingerprint_of_pem};
@@ -17,12 +18,14 @@ const MAX_CERTIFICATE: usize = 64 << 10;
 
 /// Whom to ask, and for which path.
 pub struct Door<'a> {
-    way: Way<'a>,
+    way: Way,
+    /// Of the server that named it, where bytes are counted.
+    wire: &'a Wire,
     pub path: String,
 }
 
-enum Way<'a> {
-    Own(&'a dyn Exchange),
+enum Way {
+    Own,
     Other(Box<dyn Exchange>, Elsewhere),
 }
 
@@ -30,9 +33,9 @@ impl Door<'_> {
     /// Sends a request; whatever its status, the answer comes back.
     pub fn exchange(&self, request: &Request<'_>) -> Result<Response> {
         match &self.way {
-            Way::Own(exchange) => exchange.exchange(request),
+            Way::Own => self.wire.send(request),
             Way::Other(exchange, at) => {
-                exchange.exchange(request).map_err(|error| unreached(error, at))
+                self.wire.pass(&**exchange, request).map_err(|error| unreached(error, at))
             }
         }
     }
@@ -57,14 +60,14 @@ pub fn open<'a>(
         || host.eq_ignore_ascii_case(&it.address.host)
         || !it.session.live(call)?.is_vcenter();
     let way = match own {
-        true => Way::Own(&*it.session.wire.exchange),
+        true => Way::Own,
         false => {
             let at = vouch(host, port)?;
             let exchange = (it.reach)(&at).map_err(|error| unreached(error, &at))?;
             Way::Other(exchange, at)
         }
     };
-    Ok(Door { way, path: path.to_owned() })
+    Ok(Door { way, wire: &it.session.wire, path: path.to_owned() })
 }
 
 /// What is wrong with it is for no setting of ours to mend.

@@ -6,6 +6,7 @@
 //! no files. Surprising: the same call renews and tells, so the percentage is sent again and again,
 //! and a lease that failed says why in a property, not in an answer.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -64,6 +65,7 @@ impl Shared {
 impl Lease {
     /// Waits until the lease is ready, and keeps it from then on.
     pub fn hold(session: &Arc<Session>, call: &Call, at: Ref) -> Result<Lease> {
+        session.wire.counts.leases.fetch_add(1, Ordering::Relaxed);
         // Aborted by its drop from here on, whatever fails.
         let mut lease = Lease {
             session: session.clone(),
@@ -211,6 +213,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.stop_keeping();
+        self.session.wire.counts.leases.fetch_sub(1, Ordering::Relaxed);
         if self.ended {
             return;
         }

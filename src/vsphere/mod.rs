@@ -210,6 +210,7 @@ impl Host for Vsphere {
             logins: counts.logins.load(Ordering::Relaxed),
             bytes_received: counts.received.load(Ordering::Relaxed),
             bytes_sent: counts.sent.load(Ordering::Relaxed),
+            leases: counts.leases.load(Ordering::Relaxed),
         }
     }
 

@@ -20,8 +20,10 @@ pub const MAX_ANSWER: usize = 32 << 20;
 pub struct Counts {
     pub requests: AtomicU64,
     pub logins: AtomicU64,
-    pub sent: AtomicU64,
+    pub sent: std::sync::Arc<AtomicU64>,
     pub received: AtomicU64,
+    /// Leases that are open now.
+    pub leases: AtomicU64,
 }
 
 /// A server's endpoint.
@@ -74,9 +76,17 @@ impl Wire {
 
     /// Sends any other request; whatever status comes back is the caller's to judge.
     pub fn send(&self, request: &Request) -> Result<Response> {
+        self.pass(&*self.exchange, request)
+    }
+
+    /// The same to a host that the server names, counted as the server's.
+    pub fn pass(&self, to: &dyn Exchange, request: &Request) -> Result<Response> {
         self.counts.requests.fetch_add(1, Ordering::Relaxed);
         self.counts.sent.fetch_add(request.body.len() as u64, Ordering::Relaxed);
-        Ok(self.counted(self.exchange.exchange(request)?))
+        if let Some(upload) = &request.upload {
+            upload.count_into(&self.counts.sent);
+        }
+        Ok(self.counted(to.exchange(request)?))
     }
 
     /// Gets something beside SOAP with the session's cookie, whatever its status.

@@ -4,10 +4,13 @@
 //! instead. It must not know TLS, proxies or any protocol above HTTP. Surprising: neither type ever
 //! prints a header's value or a query, because cookies and tickets stand there.
 
+use std::cell::OnceCell;
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
 use std::io::Read;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
@@ -66,13 +69,20 @@ pub struct Upload<'a> {
     /// What Content-Length says.
     pub length: Option<u64>,
     body: RefCell<io::Take<Box<dyn Read + 'a>>>,
+    count: OnceCell<Arc<AtomicU64>>,
 }
 
 impl<'a> Upload<'a> {
     /// The first `length` bytes of `body`, or all of it.
     pub fn new(body: impl Read + 'a, length: Option<u64>) -> Upload<'a> {
         let body: Box<dyn Read + 'a> = Box::new(body);
-        Upload { length, body: RefCell::new(body.take(length.unwrap_or(u64::MAX))) }
+        let body = RefCell::new(body.take(length.unwrap_or(u64::MAX)));
+        Upload { length, body, count: OnceCell::new() }
+    }
+
+    /// Adds there what is read from now on, to tell how much was moved while it still goes on.
+    pub fn count_into(&self, count: &Arc<AtomicU64>) {
+        let _ = self.count.set(count.clone());
     }
 }
 
@@ -81,6 +91,9 @@ impl Read for &Upload<'_> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut body = self.body.try_borrow_mut().map_err(io::Error::other)?;
         let read = body.read(into)?;
+        if let Some(count) = self.count.get() {
+            count.fetch_add(read as u64, Ordering::Relaxed);
+        }
         if read == 0 && !into.is_empty() && self.length.is_some() && body.limit() > 0 {
             let said = format!("what was to be sent ended {} bytes early", body.limit());
             return Err(into_io(

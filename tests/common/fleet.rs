@@ -187,6 +187,7 @@ impl Host for Fake {
             logins: 0,
             bytes_received: 0,
             bytes_sent: 0,
+            leases: 0,
         }
     }
 

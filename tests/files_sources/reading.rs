@@ -7,6 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use jumpvisor::audit::{Audit, Sink};
 use jumpvisor::error::Kind;
 use jumpvisor::files::Files;
 use jumpvisor::files::stop::Stop;
@@ -259,6 +260,7 @@ fn a_hung_server_lets_go_when_the_call_is_cancelled() {
             fleet: &fleet,
             files: &files,
             metrics: &metrics,
+            audit: &Audit::new(Sink::Nowhere, false),
             call,
             consoles: &jumpvisor::serial::hub::Hub::default(),
             user: String::new(),
