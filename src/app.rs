@@ -17,6 +17,7 @@ use crate::hv::guest::Login;
 use crate::metrics::Metrics;
 use crate::serial::hub;
 use crate::serial::hub::Hub;
+use crate::tools::approval::{Approval, Mode};
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
 use crate::vsphere::session::{Account, Session};
@@ -57,8 +58,16 @@ pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> 
             sockets: config.serial_sockets.clone(),
         }),
         call_timeout: config.call_timeout,
+        approval: approval(config, Mode::Off)?,
         cap: config.max_answer_bytes,
     }))
+}
+
+/// Which changes a person approves: what the configuration says, or else `usual`.
+fn approval(config: &Config, usual: Mode) -> Result<Approval> {
+    let mode = config.approval.as_deref().and_then(Mode::find).unwrap_or(usual);
+    let key = config.approval_key.as_ref().map(|it| it.reveal().as_bytes());
+    Approval::new(mode, config.approval_by_token, key)
 }
 
 /// How tools fetch from URLs: from anywhere unless hosts are listed, since who speaks to a process of

@@ -104,6 +104,25 @@ impl Entry {
         ]))
     }
 
+    /// The groups by which the caller has his rights.
+    pub fn of_groups(&mut self, groups: &[String]) {
+        self.0.insert("groups".to_owned(), json::texts(groups));
+    }
+
+    /// Marks the line with what befell the call, and with a further field.
+    pub fn event(&mut self, event: &str, field: &str, value: &str) {
+        self.0.insert("event".to_owned(), json::text(event));
+        self.0.insert(field.to_owned(), json::text(value));
+    }
+
+    /// The same line so far, for something that befalls the call on its way.
+    pub fn meanwhile(&self, event: &str) -> Entry {
+        let mut line = self.0.clone();
+        line.insert("timestamp".to_owned(), json::text(time::now()));
+        line.insert("event".to_owned(), json::text(event));
+        Entry(line)
+    }
+
     /// Which server, and the arguments without their secrets.
     pub fn about(&mut self, host: Option<&str>, args: Object) {
         if let Some(host) = host {

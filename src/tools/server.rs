@@ -30,19 +30,20 @@ pub static TOOLS: &[Tool] = &[
 ];
 
 fn list(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
-    let row = |(at, server): (usize, &crate::hv::fleet::Server)| {
+    let default = ctx.fleet.servers().first().map(|it| it.name.as_str());
+    let row = |server: &crate::hv::fleet::Server| {
         let status = server.host.status();
         Record::new()
             .text("host", &server.name)
             .text("kind", status.kind)
             .text("user", status.user)
-            .flag("default", at == 0)
+            .flag("default", default == Some(server.name.as_str()))
             .flag("connected", status.connected)
             .maybe_text("version", status.version)
             .text("address", status.address)
             .maybe_text("trouble", status.trouble)
     };
-    let rows: Vec<Record> = ctx.fleet.servers().iter().enumerate().map(row).collect();
+    let rows: Vec<Record> = ctx.servers().map(row).collect();
     Ok(Reply::Rows(Rows::whole(
         "servers",
         &["kind", "user", "default", "connected", "version", "trouble"],
@@ -70,13 +71,13 @@ fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
             .int("bytes_received", status.bytes_received as i64)
             .int("bytes_sent", status.bytes_sent as i64)
     };
-    let sessions = ctx.fleet.servers().iter().filter(|it| it.host.status().connected).count();
+    let sessions = ctx.servers().filter(|it| it.host.status().connected).count();
     Ok(Reply::record(
         Record::new()
             .int("uptime_seconds", now.uptime_seconds as i64)
             .maybe_int("memory_bytes", now.memory_bytes)
             .int("sessions", sessions as i64)
             .records("tools", now.tools.iter().map(tool).collect())
-            .records("servers", ctx.fleet.servers().iter().map(server).collect()),
+            .records("servers", ctx.servers().map(server).collect()),
     ))
 }
