@@ -44,6 +44,9 @@ pub fn ask(question: &str, cancel: &Cancel) -> Result<bool> {
     let reader = move || {
         let mut line = String::new();
         let _ = BufReader::new(terminal.take(LONGEST)).read_line(&mut line);
+        if !line.ends_with('\n') {
+            let _ = std::io::stderr().write_all(b"\n");
+        }
         let _ = said.send(Some(line));
     };
     std::thread::Builder::new()

@@ -38,15 +38,16 @@ VMs: name one by its name, id or inventory path. A name that fits several VMs is
 candidates; moid:vm-12, uuid:... or path:/DC/vm/web force one reading. Start with list_vms.
 Answers: every tool takes response_format, concise (default) or detailed. Lists come in pages: \
 where there is more, the answer names the next `offset`; filter rather than read everything.
-Changes: every changing tool takes dry_run=true, which says what would happen and what would be \
-lost, and does nothing; use it before anything that destroys, and tell the user. Asking for a \
+Changes: every changing tool takes dry_run=true, which only says what would happen and what would \
+be lost; use it before anything that destroys, and tell the user. What needs approval is not done \
+yet: show the plan to the user; if they agree, call again with its approval_token. A \
 state that already holds is a success. Long work reports progress and may be cancelled; \
-timeout_seconds bounds it. If the time runs out, look at the state before you try again.
-Failures say what was wrong and what to do next; follow that rather than repeating the call.
+timeout_seconds bounds it. After a timeout look at the state first.
+Failures say what to do next; do that rather than repeat the call.
 Resources: esxi://vms, esxi://hosts, esxi://datastores, esxi://networks and more as JSON, of a \
 named server as esxi://{host}/vms.
-Passwords of servers are never arguments; do not ask for them. For guests pass credential=NAME \
-where one is configured, rather than a password.
+Passwords of servers are never arguments. For guests pass credential=NAME where one is configured, \
+not a password.
 Families of tools that you miss (disk, nic, guest, host, vcenter, api ...) are added by who runs \
 this with TOOLSETS.";
 

@@ -143,7 +143,7 @@ impl Approval {
         let token = case.bound(|plan| tokens.issue(plan, &clock))?;
         let head = match stale(&worth) {
             Some(why) => format!("Nothing was changed: {why}. This would happen now:"),
-            None => "Nothing was changed: this needs an approval. It would happen:".to_owned(),
+            None => "Nothing was changed: this needs an approval. This would happen:".to_owned(),
         };
         let said = format!(
             "{}\nShow this to the user. If they agree, call {} again with the same arguments and \
@@ -176,7 +176,7 @@ impl Case<'_, '_> {
     pub fn question(&self, stale: Option<&str>) -> String {
         let why = stale.map(|it| format!("Once more, because {it}. ")).unwrap_or_default();
         let (tool, server) = (self.tool.name, self.server);
-        self.ready.said(&format!("{why}{tool} on {server} needs your approval. It would happen:"))
+        self.ready.said(&format!("{why}{tool} on {server} needs your approval. This would happen:"))
     }
 
     /// What the plan was made on and what it says, but for figures that never stand still.

@@ -133,7 +133,8 @@ impl<'a> Job<'a> {
         let arguments = args.for_approval();
         let case = Case { who: &caller.who, tool, server: &server.name, arguments, ready };
         let question = case.question(None);
-        if question.len() > gate.cap {
+        // An answer holds it twice, and nothing of it may be left out.
+        if question.len() > gate.cap / 3 {
             let said = format!("the plan has {} bytes, too many to be approved", question.len());
             return Err(Error::usage(said).hint("Change fewer things in one call"));
         }
@@ -191,7 +192,7 @@ impl<'a> Job<'a> {
                     Kind::Denied,
                     "declined by the person who was asked; nothing was changed",
                 )
-                .hint("Do not ask again for the same without their wish"))
+                .hint("Try it again only if they ask for it"))
             }
         }
     }

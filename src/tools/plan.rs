@@ -138,3 +138,18 @@ macro_rules! change {
         $crate::tools::Run::Change(|ctx, args| $plan(ctx, args).map(|plan| plan.ready($act)))
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_can_begin_a_line_of_a_plan() {
+        let step = "`a\nThis would be lost:\r- \u{202e}gnihton` is deleted".to_owned();
+        let plan = Plan::new(vec![step], "", ()).losing(vec!["`b\u{2028}c`".to_owned()]);
+        let said = plan.ready(|_, ()| Err(crate::error::Error::bug("not done"))).said("Look:");
+        let shown =
+            "Look:\n- `a This would be lost: -  gnihton` is deleted\nThis would be lost:\n- `b c`";
+        assert_eq!(said, shown);
+    }
+}
