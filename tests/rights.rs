@@ -194,6 +194,9 @@ fn lists_of_the_protocol_show_what_the_caller_may_use_somewhere() {
     assert!(said.contains("no right there") && !said.contains("esx`"), "{said}");
     let said = read(&reader, "serial://web01");
     assert!(said.contains("it needs power_ops on `esx`, and you have read_only by a"), "{said}");
+    let line = lab.audited().pop().unwrap();
+    assert_eq!(json::get_text(&line, "event"), Some("PERMISSION_DENIED"));
+    assert_eq!(json::get_text(&line, "required_permission"), Some("power_ops"));
     // The call of a tool that is not shown is denied, not unknown.
     let said =
         asked(&lab, &reader, "tools/call", r#"{"name":"delete_vm","arguments":{"name":"x"}}"#);

@@ -145,7 +145,7 @@ mod tests {
         }
         let asked = r#"{"elicitation":{}}"#;
         assert_eq!(of(asked, "").unwrap(), Some(Brought::default()));
-        assert_eq!(of(r#"{"elicitation":{"form":{},"url":{}}}"#, "").unwrap().is_some(), true);
+        assert!(of(r#"{"elicitation":{"form":{},"url":{}}}"#, "").unwrap().is_some());
         let yes =
             r#""inputResponses":{"approve":{"action":"accept","content":{"approve":true}},"z":1}"#;
         let full = of(asked, &format!(r#","requestState":"s",{yes}"#)).unwrap();

@@ -208,7 +208,7 @@ fn settled(sentence: &str) -> String {
         // `708.4 GB free` and `about 258 GB`.
         word(at + 2).starts_with("free") || (at > 0 && word(at - 1) == "about")
     };
-    let kept = (0..words.len()).filter(|at| !moves(*at) && !(*at > 0 && moves(*at - 1)));
+    let kept = (0..words.len()).filter(|at| !(moves(*at) || *at > 0 && moves(*at - 1)));
     kept.map(word).collect::<Vec<_>>().join(" ")
 }
 

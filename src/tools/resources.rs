@@ -20,7 +20,7 @@ use crate::tools::offer::Offer;
 use crate::tools::rights;
 use crate::tools::run::Gate;
 use crate::tools::serial_line::{Desk, Found, SCREEN, cleaned, screenful, state};
-use crate::tools::{datastore, find, vm};
+use crate::tools::{Level, datastore, find, vm};
 
 /// One resource.
 pub struct Resource {
@@ -194,11 +194,20 @@ fn meant<'a>(gate: &'a Gate, who: &Principal, uri: &str) -> Result<(&'a Server, 
             .hint(format!("Known: {}; esxi://{{host}}/... for a named server", known.join(", ")))
     };
     let (server, what) = parse(uri).ok_or_else(unknown)?;
-    let server = rights::server(&gate.fleet, who, server.as_deref())?;
+    let denied = |error: Error, needs: Level| {
+        if error.kind() == Kind::Denied {
+            let uri = json::object([("uri", json::text(crate::error::quoted(uri)))]);
+            gate.denied(who, "resources/read", uri, needs);
+        }
+        error
+    };
+    let server = rights::server(&gate.fleet, who, server.as_deref())
+        .map_err(|error| denied(error, Level::Read))?;
     if let What::Console { .. } = what {
         let (_, tool) = find(CONSOLES).filter(|_| has_consoles(&gate.offer)).ok_or_else(unknown)?;
         if who.level_on(&server.name) < Some(tool.level) {
-            return Err(rights::denied(&gate.fleet, who, tool.level, Some(server)));
+            let error = rights::denied(&gate.fleet, who, tool.level, Some(server));
+            return Err(denied(error, tool.level));
         }
     }
     Ok((server, what))
