@@ -59,6 +59,7 @@ fn gate() -> Gate {
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
         consoles: jumpvisor::serial::hub::Hub::default(),
+        approval: jumpvisor::tools::approval::Approval::off(),
         call_timeout: Duration::from_secs(30),
         cap: 60_000,
     }
@@ -69,6 +70,7 @@ fn ask(gate: &Gate, level: Level, tool: &str, args: &str) -> String {
     let caller = Caller::new(Principal::limited("test", level));
     match gate.call(tool, args, caller) {
         Outcome::Answer(shown) => shown.text,
+        Outcome::Asks { question, .. } => question,
         Outcome::Failed { error, .. } | Outcome::Unknown(error) => format!("error: {error}"),
     }
 }

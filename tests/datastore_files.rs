@@ -159,6 +159,7 @@ impl Room {
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
             consoles: jumpvisor::serial::hub::Hub::default(),
+            approval: jumpvisor::tools::approval::Approval::off(),
             call_timeout: Duration::from_secs(60),
             cap: 60_000,
         };
@@ -175,6 +176,7 @@ impl Room {
         let caller = Caller::new(Principal::limited("t", Level::Vm)).cancelled_by(cancel);
         match self.gate.call(name, words, caller) {
             Outcome::Answer(it) => Ok(it.text),
+            Outcome::Asks { question, .. } => panic!("{question}"),
             Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error),
         }
     }

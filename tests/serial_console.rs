@@ -96,6 +96,7 @@ fn gate(ports: Vec<Port>, settings: Settings) -> Arc<Gate> {
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
         consoles: Hub::new(settings),
+        approval: jumpvisor::tools::approval::Approval::off(),
         call_timeout: Duration::from_secs(30),
         cap: 60_000,
     })
@@ -118,6 +119,7 @@ fn call_by(gate: &Gate, user: &str, level: Level, tool: &str, args: &str) -> Res
             assert!(size <= 60_000, "{tool}: {size}");
             Ok(shown.data)
         }
+        Outcome::Asks { question, .. } => panic!("{question}"),
         Outcome::Failed { error, .. } => Err(error),
         Outcome::Unknown(error) => panic!("{error}"),
     }
@@ -228,7 +230,8 @@ fn a_level_is_asked_for_to_read_and_a_higher_one_to_write() {
         Kind::Denied
     );
     let read = |level| {
-        resources::read(&gate, &Call::new(Rights::ReadOnly), level, "serial://vm")
+        let who = Principal::limited("eve", level);
+        resources::read(&gate, &Call::new(Rights::ReadOnly), &who, "serial://vm")
             .map_err(|it| it.kind())
     };
     assert_eq!(read(Level::Read), Err(Kind::Denied));
@@ -246,7 +249,8 @@ fn names_may_be_anything() {
     });
     let gate = gate(vec![port(name, at)], Settings::default());
     let uri = "esxi://lab/serial/b%C3%BCro%20100%25%2F%5Bx%5D%20%231%20%27q%27";
-    let text = resources::read(&gate, &Call::new(Rights::ReadOnly), Level::Power, uri).unwrap();
+    let text = resources::read(&gate, &Call::new(Rights::ReadOnly), &Principal::local("ann"), uri)
+        .unwrap();
     assert!(text.contains(r#""text":"hello""#), "{text}");
     let list = json::write_object(&call(&gate, "list_serial_consoles", "{}").unwrap());
     let quoted = r"jumpvisor console 'büro 100%/[x] #1 '\\''q'\\'''";

@@ -58,7 +58,7 @@ impl Daemon {
         let certificate = certificate.map(Arc::new);
         let mut listeners = listeners(config)?;
         listeners.extend(inherited);
-        let (gate, consoles) = crate::app::wired(config, servers, offer, sink);
+        let (gate, consoles) = crate::app::wired(config, servers, offer, sink)?;
         let mut serves = Vec::new();
         for listener in listeners {
             let at = gate.consoles.listen_at(listener, certificate.clone())?;

@@ -27,6 +27,7 @@ use crate::hv::guest::Login;
 use crate::metrics::Metrics;
 use crate::serial::hub;
 use crate::serial::hub::{Hub, Outside};
+use crate::tools::approval::{Approval, Mode};
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
 use crate::vsphere::session::{Account, Session};
@@ -46,7 +47,7 @@ pub fn servers(config: &Config) -> Result<Vec<Server>> {
 
 /// The gate of a process, with these servers behind it.
 pub fn gate(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<Arc<Gate>> {
-    Ok(wired(config, servers, offer, sink).0)
+    Ok(wired(config, servers, offer, sink)?.0)
 }
 
 /// The same, and what its consoles ask.
@@ -55,7 +56,7 @@ pub fn wired(
     servers: Vec<Server>,
     offer: Offer,
     sink: Sink,
-) -> (Arc<Gate>, Arc<Consoles>) {
+) -> Result<(Arc<Gate>, Arc<Consoles>)> {
     let logins = config.guest_logins.iter().map(|it| {
         let (user, password) = (it.user.clone(), it.password.clone());
         (it.name.clone(), Login { user, password })
@@ -76,10 +77,11 @@ pub fn wired(
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),
         call_timeout: config.call_timeout,
+        approval: approval(config, Mode::Off)?,
         cap: config.max_answer_bytes,
     });
     consoles.behind(&gate);
-    (gate, consoles)
+    Ok((gate, consoles))
 }
 
 fn hub_settings(config: &Config) -> hub::Settings {
@@ -89,6 +91,13 @@ fn hub_settings(config: &Config) -> hub::Settings {
         sockets: config.serial_sockets.clone(),
         advertised: config.concentrator.advertised.clone(),
     }
+}
+
+/// Which changes a person approves: what the configuration says, or else `usual`.
+fn approval(config: &Config, usual: Mode) -> Result<Approval> {
+    let mode = config.approval.as_deref().and_then(Mode::find).unwrap_or(usual);
+    let key = config.approval_key.as_ref().map(|it| it.reveal().as_bytes());
+    Approval::new(mode, config.approval_by_token, key)
 }
 
 /// How tools fetch from URLs: from anywhere unless hosts are listed, since who speaks to a process of

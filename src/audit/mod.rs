@@ -256,6 +256,20 @@ impl Entry {
         self
     }
 
+    /// Marks the line with what befell the call, and with a further field.
+    pub fn event(&mut self, event: &str, field: &str, value: &str) {
+        self.add("event", json::text(event));
+        self.add(field, json::text(value));
+    }
+
+    /// The same line so far, for something that befalls the call on its way.
+    pub fn meanwhile(&self, event: &str) -> Entry {
+        let mut line = Entry(self.0.clone());
+        line.add("timestamp", json::text(time::now()));
+        line.add("event", json::text(event));
+        line
+    }
+
     /// One more field.
     pub fn add(&mut self, name: &str, value: Value) {
         self.0.insert(name.to_owned(), value);

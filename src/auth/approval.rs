@@ -3,7 +3,8 @@
 //! It knows no tools: what is bound is texts. The token is a proof, not a store: anyone may read its
 //! end, and nobody can make another. Instances that share a key accept each other's; that it works
 //! once holds for each of them. Surprising: what the plan saw is bound too, so a machine that was
-//! started in between makes the token worthless without anybody comparing states.
+//! started in between makes the token worthless without anybody comparing states; a proof of its own
+//! for who asks for what tells that from a token which was never ours.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -27,7 +28,18 @@ pub const MIN_KEY: usize = 32;
 
 const EXPIRY: usize = 8;
 const NONCE: usize = 16;
-const TAG: usize = 32;
+/// Bytes of each of the two proofs, half of what the digest has.
+const TAG: usize = 16;
+
+/// What a token is worth for a plan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// It is for this very plan, and now used up.
+    Approved,
+    /// It was given to this caller for these arguments, but time or the state of things have gone on;
+    /// says which.
+    Stale(&'static str),
+}
 
 /// What a token stands for. Each part is bound as it is; none is in the token.
 #[derive(Clone, Copy)]
@@ -69,67 +81,95 @@ impl Approvals {
     pub fn issue(&self, plan: &Plan<'_>, clock: &Clock) -> Result<String> {
         let expiry = clock.unix.saturating_add(LIFETIME).to_be_bytes();
         let mut token = [&expiry[..], &random::<NONCE>()?].concat();
-        let tag = hmac::sign(&self.key, &bound(&token, plan));
-        token.extend_from_slice(tag.as_ref());
+        for bound in [asked(&token, plan), seen(&token, plan)] {
+            let tag = hmac::sign(&self.key, &bound);
+            token.extend_from_slice(tag.as_ref().get(..TAG).unwrap_or_default());
+        }
         Ok(base64::encode_url(&token))
     }
 
-    /// Takes a token back for a plan that was made anew; it works once.
-    pub fn redeem(&self, token: &str, plan: &Plan<'_>, clock: &Clock) -> Result<()> {
-        let other = || {
-            Error::new(
-                Kind::Conflict,
-                "the approval is not for this: caller, arguments or the state \
-                 of things differ from the plan",
-            )
-            .hint("Look at the new plan, and approve that")
-        };
+    /// Takes a token back for a plan that was made anew; it works once. An error of
+    /// [`Kind::Usage`] is for what was never given to this caller for these arguments.
+    pub fn redeem(&self, token: &str, plan: &Plan<'_>, clock: &Clock) -> Result<Worth> {
+        self.judge(token, plan, clock, true)
+    }
+
+    /// Only looks at a token; it may still be redeemed.
+    pub fn look(&self, token: &str, plan: &Plan<'_>, clock: &Clock) -> Result<Worth> {
+        self.judge(token, plan, clock, false)
+    }
+
+    fn judge(&self, token: &str, plan: &Plan<'_>, clock: &Clock, take: bool) -> Result<Worth> {
         let bytes = Some(token).filter(|it| it.len() < 100).and_then(base64::decode_url);
-        let Some(bytes) = bytes.filter(|it| it.len() == EXPIRY + NONCE + TAG) else {
+        let Some(bytes) = bytes.filter(|it| it.len() == EXPIRY + NONCE + 2 * TAG) else {
             return Err(Error::usage("this is no approval token")
                 .hint("Pass it as the plan gave it, or leave it out for a new plan"));
         };
-        let (open, tag) = bytes.split_at(EXPIRY + NONCE);
-        hmac::verify(&self.key, &bound(open, plan), tag).map_err(|_| other())?;
+        let (open, tags) = bytes.split_at(EXPIRY + NONCE);
+        let (first, second) = tags.split_at(TAG);
+        if !self.proves(&asked(open, plan), first) {
+            return Err(Error::usage(
+                "the approval is not for this: caller, tool or arguments are others",
+            )
+            .hint("Leave the token out for a new plan, and have that approved"));
+        }
         let (mut expiry, mut nonce) = ([0; EXPIRY], [0; NONCE]);
         expiry.copy_from_slice(&open[..EXPIRY]);
         nonce.copy_from_slice(&open[EXPIRY..]);
         let expiry = u64::from_be_bytes(expiry);
         if expiry <= clock.unix {
-            return Err(Error::new(Kind::Conflict, "the approval came too late")
-                .hint("Look at the new plan, and approve that"));
+            return Ok(Worth::Stale("the approval came too late"));
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         if used.iter().any(|it| it.0 == nonce) {
-            return Err(Error::new(Kind::Conflict, "the approval was used already")
-                .hint("Each change needs an approval of its own"));
+            return Err(Error::new(Kind::Conflict, "the approval was used already").hint(
+                "Each change needs an approval of its own; look first what the last one did",
+            ));
+        }
+        if !self.proves(&seen(open, plan), second) {
+            return Ok(Worth::Stale("things have changed since the plan that was approved"));
         }
         used.retain(|it| it.1 > clock.unix);
         if used.len() >= MAX_USED {
             let said = format!("{MAX_USED} approvals were used in {} minutes", LIFETIME / 60);
             return Err(Error::new(Kind::Busy, said).hint("Try again later"));
         }
-        used.push((nonce, expiry));
-        Ok(())
+        if take {
+            used.push((nonce, expiry));
+        }
+        Ok(Worth::Approved)
+    }
+
+    /// Compares without telling by the time how much of it was right.
+    fn proves(&self, bound: &[u8], tag: &[u8]) -> bool {
+        let ours = hmac::sign(&self.key, bound);
+        let ours = ours.as_ref().get(..TAG).unwrap_or_default();
+        let differs = ours.iter().zip(tag).fold(0, |differs, (a, b)| differs | (a ^ b));
+        std::hint::black_box(differs) == 0 && ours.len() == tag.len()
     }
 }
 
-/// Everything that a token is for, each part with its length, so that none can reach into the next.
-fn bound(open: &[u8], plan: &Plan<'_>) -> Vec<u8> {
+/// Who asks for what.
+fn asked(open: &[u8], plan: &Plan<'_>) -> Vec<u8> {
     let arguments = digest(&SHA256, json::write_object(plan.arguments).as_bytes());
+    let (caller, tool) = (plan.caller.as_bytes(), plan.tool.as_bytes());
+    joined(&[b"jumpvisor approval 2: asked", open, caller, tool, arguments.as_ref()])
+}
+
+/// What the plan was made on.
+fn seen(open: &[u8], plan: &Plan<'_>) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = vec![b"jumpvisor approval 2: seen", open, plan.state.as_bytes()];
+    parts.extend(plan.targets.iter().map(|it| it.as_bytes()));
+    joined(&parts)
+}
+
+/// Each part with its length, so that none can reach into the next.
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
     let mut all = Vec::new();
-    let mut part = |bytes: &[u8]| {
-        all.extend_from_slice(&(bytes.len() as u64).to_be_bytes());
-        all.extend_from_slice(bytes);
-    };
-    part(b"jumpvisor approval 1");
-    part(open);
-    part(plan.caller.as_bytes());
-    part(plan.tool.as_bytes());
-    part(arguments.as_ref());
-    part(&(plan.targets.len() as u64).to_be_bytes());
-    plan.targets.iter().for_each(|it| part(it.as_bytes()));
-    part(plan.state.as_bytes());
+    for part in parts {
+        all.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        all.extend_from_slice(part);
+    }
     all
 }
 
@@ -169,23 +209,30 @@ mod tests {
             Plan { caller: "oauth:u2", ..plan },
             Plan { tool: "delete_vms", ..plan },
             Plan { arguments: &other_args, ..plan },
+        ] {
+            let error = approvals.redeem(&token, &other, &at(1001)).unwrap_err();
+            assert!(error.to_string().contains("not for this"), "{error}");
+            assert_eq!(error.kind(), Kind::Usage);
+        }
+        let changed = Worth::Stale("things have changed since the plan that was approved");
+        for other in [
             Plan { targets: &targets[..1], ..plan },
             Plan { targets: &joined, ..plan },
             Plan { targets: &[], ..plan },
             Plan { state: "on", ..plan },
         ] {
-            let error = approvals.redeem(&token, &other, &at(1001)).unwrap_err();
-            assert!(error.to_string().contains("not for this"), "{error}");
+            assert_eq!(approvals.redeem(&token, &other, &at(1001)).unwrap(), changed);
         }
         let same = arguments(r#"{"force":true, "name":"w\u0065b"}"#);
         let same = Plan { arguments: &same, ..plan };
-        assert!(approvals.redeem(&token, &same, &at(1599)).is_ok());
+        assert_eq!(approvals.look(&token, &same, &at(1599)).unwrap(), Worth::Approved);
+        assert_eq!(approvals.redeem(&token, &same, &at(1599)).unwrap(), Worth::Approved);
         let again = approvals.redeem(&token, &plan, &at(1599)).unwrap_err();
         assert!(again.to_string().contains("used already"), "{again}");
         let next = approvals.issue(&plan, &at(1000)).unwrap();
         assert_ne!(next, token);
-        let late = approvals.redeem(&next, &plan, &at(1600)).unwrap_err();
-        assert!(late.to_string().contains("too late"), "{late}");
+        let late = approvals.redeem(&next, &plan, &at(1600)).unwrap();
+        assert_eq!(late, Worth::Stale("the approval came too late"));
     }
 
     #[test]
@@ -199,7 +246,9 @@ mod tests {
             let mut forged = good.clone();
             forged[position] ^= 1;
             let forged = base64::encode_url(&forged);
-            assert!(approvals.redeem(&forged, &plan, &at(1000)).is_err(), "{position}");
+            let worth = approvals.redeem(&forged, &plan, &at(1000));
+            assert!(!matches!(worth, Ok(Worth::Approved)), "{position}");
+            assert_eq!(worth.is_err(), position < EXPIRY + NONCE + TAG, "{position}");
         }
         for text in ["", "x", "=", &"A".repeat(75), &"A".repeat(100_000), "ü"] {
             assert!(approvals.redeem(text, &plan, &at(0)).is_err(), "{text}");
@@ -208,7 +257,8 @@ mod tests {
         assert!(other.redeem(&good, &plan, &at(1000)).is_err());
         assert!(approvals.redeem(&format!("{good}="), &plan, &at(1000)).is_err());
         // Another instance with the same key.
-        assert!(Approvals::new(Some(&key)).unwrap().redeem(&good, &plan, &at(1000)).is_ok());
+        let there = Approvals::new(Some(&key)).unwrap();
+        assert_eq!(there.redeem(&good, &plan, &at(1000)).unwrap(), Worth::Approved);
         assert!(Approvals::new(Some(&[7; 31])).is_err());
     }
 
@@ -219,7 +269,7 @@ mod tests {
         let approvals = Approvals::new(None).unwrap();
         let redeem = |unix| {
             let token = approvals.issue(&plan, &at(unix)).unwrap();
-            approvals.redeem(&token, &plan, &at(unix))
+            approvals.redeem(&token, &plan, &at(unix)).map(drop)
         };
         (0..MAX_USED).for_each(|_| redeem(1000).unwrap());
         assert_eq!(redeem(1001).unwrap_err().kind(), Kind::Busy);

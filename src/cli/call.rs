@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use crate::cli::{CallCommand, print};
+use crate::cli::{CallCommand, approve, print};
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::Cancel;
 use crate::text::json;
 use crate::text::json::{Object, Value};
 use crate::tools::args;
 use crate::tools::reply::Shown;
-use crate::tools::run::{Caller, Gate, Outcome, error_object};
+use crate::tools::run::{Asks, Caller, Gate, Outcome, error_object};
 use crate::tools::{Effect, Tool, find};
 
 /// How long a stopped call that only reads may still take to end by itself.
@@ -33,7 +33,12 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
         let watcher: Arc<dyn Fn(&_) + Send + Sync> = Arc::new(print::bar);
         watcher
     });
+    let asks: Asks = match command.yes {
+        true => Arc::new(|_, _| Ok(true)),
+        false => Arc::new(approve::ask),
+    };
     let caller = Caller::local(&crate::app::user()).cancelled_by(cancel).watched_by(watcher);
+    let caller = caller.asked_by(Some(asks));
     let may_hang = |it: &Tool| {
         let writes = it.args.iter().any(|arg| arg.writes_here && arguments.contains_key(arg.name));
         it.effect == Effect::Reads && !writes
@@ -63,6 +68,8 @@ fn told(outcome: Outcome, as_json: bool) -> Result<u8> {
         }
         Outcome::Failed { error, correlation } => failed(&error, &correlation, as_json),
         Outcome::Unknown(error) => failed(&error, "", as_json),
+        // Only for callers that answer by calling again.
+        Outcome::Asks { question, .. } => failed(&Error::bug(question), "", as_json),
     }
 }
 
@@ -111,7 +118,7 @@ fn answer(shown: Shown, as_json: bool) -> String {
 }
 
 /// Text as a terminal may have it: what a guest says is not to move the cursor, or worse.
-fn harmless(text: &str) -> String {
+pub fn harmless(text: &str) -> String {
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 

@@ -5,6 +5,7 @@
 //! found, 4 denied, 5 conflict, 6 unsupported, 7 busy or network, 8 refused by the server, 70
 //! defect, 130 cancelled.
 
+mod approve;
 mod call;
 mod check;
 mod console;
@@ -128,6 +129,9 @@ struct CallCommand {
     /// the answer as JSON
     #[argh(switch)]
     json: bool,
+    /// approve what it is about to do without being asked, where APPROVAL wants that
+    #[argh(switch)]
+    yes: bool,
 }
 
 /// Try the configuration: name, TLS, login, version, licence, rights.

@@ -101,6 +101,20 @@ impl Environment {
         read_file(file, limit)
     }
 
+    /// The same of a file that is ours or the system's, and that nobody else may read or write.
+    pub fn read_private(&self, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, Unread> {
+        self.probe(path)?;
+        let file = File::open(self.directory.join(path)).map_err(unread)?;
+        let metadata = file.metadata().map_err(unread)?;
+        if self.user != Some(metadata.uid()) && metadata.uid() != 0 {
+            return Err(Unread::Other("belongs to another user"));
+        }
+        if metadata.permissions().mode() & 0o077 != 0 {
+            return Err(Unread::Other("can be read by others (chmod 600 it)"));
+        }
+        read_file(file, limit)
+    }
+
     /// Says why a path is no readable file, without reading it.
     pub fn probe(&self, path: &Path) -> Result<(), Unread> {
         let file = self.directory.join(path);

@@ -10,6 +10,7 @@ pub mod endpoint;
 mod envfile;
 mod environment;
 mod guests;
+mod key_file;
 mod names;
 pub mod options;
 mod problem;
@@ -91,6 +92,12 @@ pub struct Config {
     pub read_only: bool,
     /// No tools that can lose data or stop a service.
     pub no_destructive: bool,
+    /// APPROVAL as written: off, destructive or all; none where nobody has set it.
+    pub approval: Option<String>,
+    /// Who cannot be asked for approval gets a token; by default.
+    pub approval_by_token: bool,
+    /// The key of approval tokens, in hex.
+    pub approval_key: Option<Secret>,
     /// Where audit lines go, all of these; standard error by default.
     pub audit: Vec<Audit>,
     /// Refuse changes when the audit log cannot be written.
@@ -145,6 +152,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     if flags.serve {
         daemon::check(&settings, &values, &mut problems);
     }
+    let approval_key = key_file::read(&settings, environment, &mut problems);
     let problems = problems.into_vec();
     if !problems.is_empty() {
         return Err(problems);
@@ -160,6 +168,9 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
         toolsets: values.text("TOOLSETS"),
         read_only: values.flag("READ_ONLY"),
         no_destructive: values.flag("NO_DESTRUCTIVE"),
+        approval: settings.winner("APPROVAL").and_then(|_| values.text("APPROVAL")),
+        approval_by_token: values.text("APPROVAL_FALLBACK").as_deref() != Some("deny"),
+        approval_key,
         audit: values.audit(),
         audit_required: values.flag("AUDIT_REQUIRED"),
         log_level: values.log_level(),

@@ -84,6 +84,11 @@ impl Files {
         self.stdin.store(true, Ordering::SeqCst);
     }
 
+    /// Whether standard input is still there to be read.
+    pub fn has_stdin(&self) -> bool {
+        self.stdin.load(Ordering::SeqCst)
+    }
+
     /// Opens what a user named: an http or https URL, `-` for standard input where it may be read, or
     /// else a file of this machine.
     pub fn source(&self, text: &str) -> Result<Source<'static>> {

@@ -50,16 +50,26 @@ impl Fleet {
 
     /// The server that `name` means; the default one without a name.
     pub fn server(&self, name: Option<&str>) -> Result<&Server> {
+        self.server_among(name, &|_| true)
+    }
+
+    /// The same for one who knows of some servers only: the others do not exist for him, but for the
+    /// default one, which is what it is.
+    pub fn server_among(
+        &self,
+        name: Option<&str>,
+        knows: &dyn Fn(&str) -> bool,
+    ) -> Result<&Server> {
         let Some(name) = name else {
             return self.servers.first().ok_or_else(|| {
                 Error::usage("no server is configured")
                     .hint("`jumpvisor check` tells which settings are missing")
             });
         };
-        self.servers.iter().find(|it| it.name == name).ok_or_else(|| {
-            let known: Vec<String> =
-                self.servers.iter().map(|it| format!("`{}`", it.name)).collect();
-            Error::new(Kind::NotFound, format!("no server is called `{name}`"))
+        let mut known = self.servers.iter().filter(|it| knows(&it.name));
+        known.clone().find(|it| it.name == name).ok_or_else(|| {
+            let known: Vec<String> = known.by_ref().map(|it| format!("`{}`", it.name)).collect();
+            Error::new(Kind::NotFound, format!("no server is called `{}`", quoted(name)))
                 .hint(format!("Known: {}", known.join(", ")))
         })
     }

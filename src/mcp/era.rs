@@ -92,6 +92,12 @@ pub fn server_info() -> Body {
         .text("version", env!("CARGO_PKG_VERSION"))
 }
 
+/// Completes a modern result that ends nothing yet: the client is to answer, and to call again.
+pub fn put_off(body: Body) -> String {
+    let meta = Body::new().object(SERVER_KEY, server_info());
+    body.text("resultType", "input_required").object("_meta", meta).json()
+}
+
 impl Era {
     /// Completes a result: what modern ones must carry, and our own `_meta` in both eras. `ttl_ms`
     /// is given for those results that the protocol calls cacheable.

@@ -17,7 +17,8 @@ use std::time::{Duration, Instant};
 use crate::hv::call::Cancel;
 use crate::mcp::pool::Ticket;
 use crate::mcp::rpc;
-use crate::mcp::rpc::{Answer, Id};
+use crate::mcp::rpc::{Answer, Id, Response};
+use crate::text::json;
 
 /// A request that was taken on and not answered yet.
 pub struct Owed {
@@ -76,6 +77,9 @@ struct State {
     owed: HashMap<Id, Arc<Owed>>,
     running: Vec<Arc<Owed>>,
     phase: Phase,
+    /// Requests of ours, each with the client's answer once it is there.
+    asked: HashMap<Id, Option<Response>>,
+    questions: u64,
 }
 
 impl State {
@@ -87,6 +91,19 @@ impl State {
             changing: count(|it| it.deed.get().is_some_and(|deed| deed.changes)),
         }
     }
+}
+
+/// How a request of ours ended.
+#[derive(Debug)]
+pub enum Asked {
+    /// With the client's result, if it is one.
+    Answer(Option<json::Object>),
+    /// The client took back what it was for.
+    Cancelled,
+    /// The patience was at its end.
+    Late,
+    /// The connection ended.
+    Nobody,
 }
 
 /// A connection, as seen by all who work for it.
@@ -191,7 +208,8 @@ impl Link {
         owed.open.store(false, Ordering::SeqCst);
         owed.taken_back.store(true, Ordering::SeqCst);
         owed.cancel.cancel();
-        self.changed.notify_all();
+        // Under the lock, so that nobody is just between looking and waiting.
+        self.note(|_| {});
         Some(owed)
     }
 
@@ -199,6 +217,64 @@ impl Link {
     pub fn cancel_all(&self) {
         let all: Vec<Arc<Owed>> = self.state().owed.values().cloned().collect();
         all.iter().for_each(|owed| owed.cancel.cancel());
+        self.note(|_| {});
+    }
+
+    /// Sends a request of ours for one that is not answered yet, and waits for the client's answer: no
+    /// longer than `patience`, and no longer than anybody wants to know. `request` and `withdrawn` make
+    /// the messages of an id.
+    pub fn ask(
+        &self,
+        owed: &Owed,
+        patience: Duration,
+        request: &dyn Fn(&Id) -> String,
+        withdrawn: &dyn Fn(&Id) -> String,
+    ) -> Asked {
+        let until = Instant::now() + patience;
+        let id = {
+            let mut state = self.state();
+            state.questions += 1;
+            let id = Id::of(&json::text(format!("ask-{}", state.questions)));
+            let Some(id) = id else { return Asked::Nobody };
+            state.asked.insert(id.clone(), None);
+            id
+        };
+        self.tell(owed, &request(&id));
+        let mut state = self.state();
+        let end = loop {
+            if let Some(Some(response)) = state.asked.get_mut(&id).map(Option::take) {
+                break Asked::Answer(response.result);
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if owed.cancel.is_cancelled() {
+                break Asked::Cancelled;
+            }
+            if state.phase.closing() || state.phase.input_ended {
+                break Asked::Nobody;
+            }
+            if left.is_zero() {
+                break Asked::Late;
+            }
+            state =
+                self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        };
+        state.asked.remove(&id);
+        drop(state);
+        if matches!(end, Asked::Late | Asked::Cancelled) {
+            // Also after a cancellation, of which the person at the form knows nothing.
+            self.say(&withdrawn(&id));
+        }
+        end
+    }
+
+    /// Takes the client's answer to a request of ours; any other is nobody's.
+    pub fn answered(&self, response: Response) {
+        let mut state = self.state();
+        let waits = response.id.as_ref().and_then(|id| state.asked.get_mut(id));
+        if let Some(slot) = waits {
+            slot.get_or_insert(response);
+            self.changed.notify_all();
+        }
     }
 
     /// Notes what has happened, and wakes who waits for it.
@@ -261,7 +337,6 @@ impl Link {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::text::json;
 
     #[derive(Clone, Default)]
     struct Sheet(Arc<Mutex<Vec<u8>>>);

@@ -26,12 +26,17 @@ pub fn tools(offer: &Offer, params: &Object, size: usize) -> Result<Body, Failur
     )
 }
 
-/// A page of the default server's resources.
-pub fn resources(params: &Object, size: usize) -> Result<Body, Failure> {
+/// A page of the default server's resources, if that is the caller's to see.
+pub fn resources(seen: bool, params: &Object, size: usize) -> Result<Body, Failure> {
     let entry = |it: &Resource| {
         described(Body::new().text("uri", &resources::uri(it)), it.path, it.title, it.about)
     };
-    page("resources", resources::RESOURCES.iter().map(entry).collect(), params, size)
+    page(
+        "resources",
+        resources::RESOURCES.iter().filter(|_| seen).map(entry).collect(),
+        params,
+        size,
+    )
 }
 
 /// A page of the templates: what a named server has, folders of datastores, consoles.
@@ -156,7 +161,7 @@ mod tests {
     fn walk(size: usize) -> Vec<String> {
         let (mut names, mut params) = (Vec::new(), Object::new());
         loop {
-            let text = resources(&params, size).unwrap().json();
+            let text = resources(true, &params, size).unwrap().json();
             let Ok(Value::Object(page)) = json::parse(&text) else { panic!("{text}") };
             let Some(Value::Array(items)) = page.get("resources") else { panic!("{text}") };
             assert!(items.len() <= size);
@@ -182,10 +187,11 @@ mod tests {
 
     #[test]
     fn a_cursor_is_ours_and_of_this_list_or_refused() {
-        let with =
-            |cursor: Value| resources(&json::object([("cursor", cursor)]), 2).map(|it| it.json());
+        let with = |cursor: Value| {
+            resources(true, &json::object([("cursor", cursor)]), 2).map(|it| it.json())
+        };
         let first = with(json::text("")).unwrap();
-        assert_eq!(first, resources(&Object::new(), 2).unwrap().json());
+        assert_eq!(first, resources(true, &Object::new(), 2).unwrap().json());
         let forged = |text: &str| json::text(base64::encode(text.as_bytes()));
         for bad in [
             json::text("nonsense!"),

@@ -5,6 +5,7 @@
 //! two eras of the protocol are served side by side, told apart message by message; nothing that
 //! a client said before is remembered, because clients do mix them on one connection.
 
+pub mod ask;
 pub mod body;
 pub mod complete;
 pub mod era;

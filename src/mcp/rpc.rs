@@ -50,8 +50,16 @@ impl Id {
 pub enum Message {
     Request(Request),
     Notification(Notification),
-    /// An answer, though we asked nothing.
-    Response,
+    Response(Response),
+}
+
+/// What a client answers to a request of ours.
+#[derive(Debug)]
+pub struct Response {
+    /// None where it cannot be one of ours.
+    pub id: Option<Id>,
+    /// None where it failed there, or is no object.
+    pub result: Option<Object>,
 }
 
 /// A message that wants an answer.
@@ -147,7 +155,11 @@ fn message(mut members: Object) -> Result<Message, Refusal> {
             return Err(invalid(format!("`method` must be a string, not {}", json::sort(&other))));
         }
         None if members.contains_key("result") || members.contains_key("error") => {
-            return Ok(Message::Response);
+            let result = members.remove("result").and_then(|it| match it {
+                Value::Object(result) => Some(result),
+                _ => None,
+            });
+            return Ok(Message::Response(Response { id, result }));
         }
         None => return Err(invalid("`method` is missing".to_owned())),
     };
@@ -263,7 +275,7 @@ mod tests {
         assert!(matches!(parse(b" \t\r"), Ok(None)));
         assert!(matches!(
             parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
-            Ok(Some(Message::Response))
+            Ok(Some(Message::Response(_)))
         ));
         for params in ["{}", "[]", "5"] {
             let text = format!(r#"{{"jsonrpc":"2.0","method":"n","params":{params}}}"#);

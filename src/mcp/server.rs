@@ -6,6 +6,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::auth::principal::Principal;
+use crate::mcp::ask;
 use crate::mcp::body::Body;
 use crate::mcp::complete;
 use crate::mcp::era;
@@ -17,8 +19,11 @@ use crate::mcp::watch::Watch;
 use crate::mcp::work::{Task, Work};
 use crate::text::json;
 use crate::text::json::{Object, Value};
+use crate::tools::Level;
+use crate::tools::offer::Offer;
 use crate::tools::prompts;
 use crate::tools::resources;
+use crate::tools::rights;
 use crate::tools::run::Gate;
 
 /// How long a client may keep what only a restart can change.
@@ -33,15 +38,16 @@ VMs: name one by its name, id or inventory path. A name that fits several VMs is
 candidates; moid:vm-12, uuid:... or path:/DC/vm/web force one reading. Start with list_vms.
 Answers: every tool takes response_format, concise (default) or detailed. Lists come in pages: \
 where there is more, the answer names the next `offset`; filter rather than read everything.
-Changes: every changing tool takes dry_run=true, which says what would happen and what would be \
-lost, and does nothing; use it before anything that destroys, and tell the user. Asking for a \
+Changes: every changing tool takes dry_run=true, which only says what would happen and what would \
+be lost; use it before anything that destroys, and tell the user. What needs approval is not done \
+yet: show the plan to the user; if they agree, call again with its approval_token. A \
 state that already holds is a success. Long work reports progress and may be cancelled; \
-timeout_seconds bounds it. If the time runs out, look at the state before you try again.
-Failures say what was wrong and what to do next; follow that rather than repeating the call.
+timeout_seconds bounds it. After a timeout look at the state first.
+Failures say what to do next; do that rather than repeat the call.
 Resources: esxi://vms, esxi://hosts, esxi://datastores, esxi://networks and more as JSON, of a \
 named server as esxi://{host}/vms.
-Passwords of servers are never arguments; do not ask for them. For guests pass credential=NAME \
-where one is configured, rather than a password.
+Passwords of servers are never arguments. For guests pass credential=NAME where one is configured, \
+not a password.
 Families of tools that you miss (disk, nic, guest, host, vcenter, api ...) are added by who runs \
 this with TOOLSETS.";
 
@@ -76,9 +82,10 @@ impl Server {
         Server { watching, ..self }
     }
 
-    /// Answers a request, or says what must be done for its answer. A defect ends this request only.
-    pub fn handle(&self, request: &Request) -> Step {
-        let step = catch_unwind(AssertUnwindSafe(|| self.step(request)));
+    /// Answers a request of this caller, or says what must be done for its answer. A defect ends this
+    /// request only.
+    pub fn handle(&self, request: &Request, who: &Principal) -> Step {
+        let step = catch_unwind(AssertUnwindSafe(|| self.step(request, who)));
         step.unwrap_or_else(|_| {
             log::error!("a defect ended the request {} {}", request.id.json(), request.method);
             Err(Failure::new(
@@ -89,7 +96,7 @@ impl Server {
         .unwrap_or_else(|failure| Step::Now(Err(failure)))
     }
 
-    fn step(&self, request: &Request) -> Result<Step, Failure> {
+    fn step(&self, request: &Request, who: &Principal) -> Result<Step, Failure> {
         let params = &request.params;
         let era = era::of(params)?;
         let listed = |body: Body| Step::Now(Ok(era.finish(body, Body::new(), LIST_TTL_MS)));
@@ -97,35 +104,41 @@ impl Server {
         let later = |task| {
             Ok(Step::Later(Work { gate: self.gate.clone(), era, task, token: token(params) }))
         };
-        let offer = &self.gate.offer;
+        let offer = &self.gate.offer.up_to(who.highest().unwrap_or(Level::Read));
         match (request.method.as_str(), era) {
-            ("initialize", Era::Legacy) => self.initialize(params).map(plain),
+            ("initialize", Era::Legacy) => self.initialize(offer, params).map(plain),
             ("ping", Era::Legacy) => Ok(plain(Body::new())),
             ("logging/setLevel", Era::Legacy) => level(params).map(|()| plain(Body::new())),
-            ("server/discover", Era::Modern) => Ok(listed(self.discover())),
+            ("server/discover", Era::Modern) => Ok(listed(self.discover(offer))),
             ("server/discover", Era::Legacy) => Err(era::no_envelope(params)),
             ("tools/list", _) => lists::tools(offer, params, self.page).map(listed),
             ("tools/call", _) => later(Task::Call {
                 name: lists::named(params, "name")?.to_owned(),
                 arguments: lists::object(params, "arguments")?,
+                brought: match era {
+                    Era::Modern => ask::brought(params)?,
+                    Era::Legacy => None,
+                },
             }),
-            ("resources/list", _) => lists::resources(params, self.page).map(listed),
+            ("resources/list", _) => {
+                lists::resources(self.default_for(who), params, self.page).map(listed)
+            }
             ("resources/templates/list", _) => {
                 lists::templates(offer, params, self.page).map(listed)
             }
             ("resources/read", _) => {
                 later(Task::Read { uri: lists::named(params, "uri")?.to_owned() })
             }
-            ("prompts/list", _) if self.prompts() => {
+            ("prompts/list", _) if prompts(offer) => {
                 lists::prompts(offer, params, self.page).map(listed)
             }
-            ("prompts/get", _) if self.prompts() => {
+            ("prompts/get", _) if prompts(offer) => {
                 let body = lists::filled(offer, params)?;
                 let mut args = params.clone();
                 args.remove("_meta");
                 later(Task::Prompt { args, body })
             }
-            ("completion/complete", _) if self.prompts() => {
+            ("completion/complete", _) if prompts(offer) => {
                 later(Task::Complete(complete::read(offer, params)?))
             }
             ("resources/subscribe", Era::Legacy) if self.watching => {
@@ -144,39 +157,45 @@ impl Server {
         }
     }
 
-    fn initialize(&self, params: &Object) -> Result<Body, Failure> {
+    fn initialize(&self, offer: &Offer, params: &Object) -> Result<Body, Failure> {
         let asked = lists::named(params, "protocolVersion")?;
         let [newest, ..] = era::LEGACY;
         let version = era::LEGACY.into_iter().find(|it| *it == asked).unwrap_or(newest);
         Ok(Body::new()
             .text("protocolVersion", version)
-            .object("capabilities", self.capabilities().object("logging", Body::new()))
+            .object("capabilities", self.capabilities(offer).object("logging", Body::new()))
             .object("serverInfo", era::server_info())
             .text("instructions", INSTRUCTIONS))
     }
 
-    fn discover(&self) -> Body {
+    fn discover(&self, offer: &Offer) -> Body {
         Body::new()
             .raw("supportedVersions", &json::write(&json::texts(&era::supported())))
-            .object("capabilities", self.capabilities())
+            .object("capabilities", self.capabilities(offer))
             .text("instructions", INSTRUCTIONS)
     }
 
-    fn capabilities(&self) -> Body {
+    fn capabilities(&self, offer: &Offer) -> Body {
         let resources = match self.watching {
             true => Body::new().flag("subscribe", true),
             false => Body::new(),
         };
         let all = Body::new().object("tools", Body::new()).object("resources", resources);
-        match self.prompts() {
+        match prompts(offer) {
             true => all.object("prompts", Body::new()).object("completions", Body::new()),
             false => all,
         }
     }
 
-    fn prompts(&self) -> bool {
-        prompts::offered(&self.gate.offer).next().is_some()
+    /// Whether the resources without a server's name, which are the default server's, are a caller's.
+    fn default_for(&self, who: &Principal) -> bool {
+        let fleet = &self.gate.fleet;
+        fleet.servers().is_empty() || rights::server(fleet, who, None).is_ok()
     }
+}
+
+fn prompts(offer: &Offer) -> bool {
+    prompts::offered(offer).next().is_some()
 }
 
 /// The URIs of an open request; of all else that it asks for there is nothing.
@@ -224,7 +243,6 @@ mod tests {
     use crate::mcp::rpc;
     use crate::mcp::rpc::Message;
     use crate::metrics::Metrics;
-    use crate::tools::offer::Offer;
     use crate::tools::run::Caller;
     use std::time::Duration;
 
@@ -238,6 +256,7 @@ mod tests {
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
             consoles: crate::serial::hub::Hub::default(),
+            approval: crate::tools::approval::Approval::off(),
             call_timeout: Duration::from_secs(30),
             cap: 60_000,
         };
@@ -250,7 +269,7 @@ mod tests {
         let Ok(Some(Message::Request(request))) = rpc::parse(text.as_bytes()) else {
             panic!("{text}")
         };
-        match server.handle(&request) {
+        match server.handle(&request, &Principal::local("ryan")) {
             Step::Now(answer) => answer,
             Step::Later(work) if method == "prompts/get" => work.run(Caller::local("ryan")),
             Step::Later(_) => Ok("later".to_owned()),

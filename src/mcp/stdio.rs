@@ -6,10 +6,13 @@
 
 use std::io::{BufRead, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use crate::error::{Error, Kind};
-use crate::hv::call::Cancel;
+use crate::auth::approval::LIFETIME;
+use crate::auth::principal::Principal;
+use crate::error::{Error, Kind, Result};
+use crate::mcp::ask;
 use crate::mcp::lines;
 use crate::mcp::lines::Line;
 use crate::mcp::link::{Link, Owed};
@@ -20,7 +23,8 @@ use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notificatio
 use crate::mcp::server::{Server, Step};
 use crate::mcp::watch::Watches;
 use crate::mcp::work::Work;
-use crate::tools::run::{Caller, Gate, Watcher};
+use crate::text::json;
+use crate::tools::run::{Asks, Caller, Gate};
 
 /// How long the end waits for work that was told to stop. Work that reads and does not listen sits
 /// in a silent host; clients kill us two seconds after SIGTERM, and the logout needs most of those.
@@ -110,7 +114,8 @@ impl Stdio {
             gate,
             watches: Watches::default(),
             pool: Pool::new(size),
-            user: settings.user,
+            who: Principal::local(&settings.user),
+            can_ask: AtomicBool::new(false),
             longest: settings.longest,
         };
         Stdio { desk, grace: settings.grace }
@@ -170,7 +175,10 @@ struct Desk {
     gate: Arc<Gate>,
     watches: Watches,
     pool: Pool,
-    user: String,
+    /// Whoever speaks to a process of their own may do all that the process may.
+    who: Principal,
+    /// The client said at `initialize` that it can put a form to a person.
+    can_ask: AtomicBool,
     longest: usize,
 }
 
@@ -199,7 +207,8 @@ impl Desk {
         match rpc::parse(line) {
             Ok(Some(Message::Request(request))) => self.request(&request),
             Ok(Some(Message::Notification(notification))) => self.notified(&notification),
-            Ok(Some(Message::Response) | None) => {}
+            Ok(Some(Message::Response(response))) => self.link.answered(response),
+            Ok(None) => {}
             Err(refusal) => self.link.answer(refusal.id.as_ref(), &Err(refusal.failure)),
         }
     }
@@ -211,11 +220,15 @@ impl Desk {
             let failure = Failure::new(INVALID_REQUEST, crate::error::quoted(&said));
             return self.link.answer(Some(id), &Err(failure));
         }
-        match self.server.handle(request) {
+        if request.method == "initialize" {
+            let able = ask::can(json::get_object(&request.params, "capabilities"));
+            self.can_ask.store(able, Ordering::SeqCst);
+        }
+        match self.server.handle(request, &self.who) {
             Step::Now(answer) => self.link.answer(Some(id), &answer),
             Step::Later(work) => self.begin(id, work),
             Step::Watch(what) => {
-                let caller = caller(self.user.clone(), Cancel::default(), None);
+                let caller = Caller::new(self.who.clone());
                 self.watches.take(&self.link, &self.gate, id, caller, what);
             }
         }
@@ -224,9 +237,15 @@ impl Desk {
     fn begin(&self, id: &Id, work: Work) {
         // Too late: we are ending, and nothing new is begun.
         let Some((owed, running)) = self.link.begin(id) else { return };
-        let (link, user, ours) = (self.link.clone(), self.user.clone(), owed.clone());
+        let (link, ours) = (self.link.clone(), owed.clone());
+        let mut caller = Caller::new(self.who.clone());
+        if work.is_legacy() && self.can_ask.load(Ordering::SeqCst) {
+            let (link, owed) = (link.clone(), owed.clone());
+            let asks: Asks = Arc::new(move |question, _| put(&link, &owed, question));
+            caller = caller.asked_by(Some(asks));
+        }
         let ticket = self.pool.submit(move |fate| {
-            let answer = worked(&link, &ours, work, fate, user);
+            let answer = worked(&link, &ours, work, fate, caller);
             link.settle(&ours, &answer);
             drop(running);
         });
@@ -246,7 +265,7 @@ impl Desk {
     }
 }
 
-fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: String) -> Answer {
+fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, caller: Caller) -> Answer {
     if fate == Fate::Full {
         return work.refuse(
             &Error::new(Kind::Busy, "too many calls at once")
@@ -262,12 +281,14 @@ fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: Stri
         let (link, owed) = (link.clone(), owed.clone());
         progress::watcher(token, move |line| link.tell(&owed, line))
     });
-    work.run(caller(user, owed.cancel.clone(), watcher))
+    work.run(caller.cancelled_by(owed.cancel.clone()).watched_by(watcher))
 }
 
-/// Whoever speaks to a process of their own may do all that the process may.
-fn caller(user: String, cancel: Cancel, watcher: Option<Watcher>) -> Caller {
-    Caller::local(&user).cancelled_by(cancel).watched_by(watcher)
+/// Puts a question to the person at the other end, and waits for their answer.
+fn put(link: &Link, owed: &Owed, question: &str) -> Result<bool> {
+    let patience = Duration::from_secs(LIFETIME);
+    let asked = link.ask(owed, patience, &|id| ask::request(id, question), &ask::withdrawn);
+    ask::heard(asked)
 }
 
 #[cfg(test)]

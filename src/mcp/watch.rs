@@ -146,7 +146,7 @@ impl Watches {
 
 fn seen(gate: &Gate, caller: &Caller, uri: &str) -> Result<Seen> {
     let call = reading(gate, caller.cancel.clone());
-    let console = resources::console(gate, &call, caller.level(), uri)?;
+    let console = resources::console(gate, &call, &caller.who, uri)?;
     let now = console.status();
     Ok(Seen { uri: uri.to_owned(), console, last: (now.position, now.state) })
 }

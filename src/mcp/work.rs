@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::error::{Error, Kind};
 use crate::hv::call::{Call, Cancel, Rights};
+use crate::mcp::ask;
 use crate::mcp::body::Body;
 use crate::mcp::complete;
 use crate::mcp::complete::Wanted;
@@ -21,7 +22,7 @@ use crate::text::json::Object;
 use crate::tools::completions;
 use crate::tools::reply::Shown;
 use crate::tools::resources;
-use crate::tools::run::{Caller, Gate, Outcome, correlation_id, error_object};
+use crate::tools::run::{Brought, Caller, Gate, Outcome, correlation_id, error_object};
 use crate::tools::{Effect, find};
 
 /// The key of our error in `_meta`.
@@ -40,6 +41,7 @@ pub enum Task {
     Call {
         name: String,
         arguments: Object,
+        brought: Option<Brought>,
     },
     Complete(Wanted),
     Read {
@@ -56,6 +58,11 @@ impl Work {
     /// By what the client wants to hear of progress.
     pub fn progress_token(&self) -> Option<&Id> {
         self.token.as_ref()
+    }
+
+    /// Whether its client may be sent requests of ours.
+    pub fn is_legacy(&self) -> bool {
+        self.era == Era::Legacy
     }
 
     /// What it is, for who waits for its end.
@@ -89,11 +96,16 @@ impl Work {
     fn answer(self, caller: Caller) -> Answer {
         let (gate, era) = (self.gate, self.era);
         match self.task {
-            Task::Call { name, arguments } => match gate.call(&name, arguments, caller) {
-                Outcome::Answer(shown) => Ok(shown_result(era, &shown)),
-                Outcome::Failed { error, correlation } => failed(era, true, &error, &correlation),
-                Outcome::Unknown(error) => Err(Failure::params(error.to_string())),
-            },
+            Task::Call { name, arguments, brought } => {
+                match gate.call(&name, arguments, caller.bringing(brought)) {
+                    Outcome::Answer(shown) => Ok(shown_result(era, &shown)),
+                    Outcome::Failed { error, correlation } => {
+                        failed(era, true, &error, &correlation)
+                    }
+                    Outcome::Unknown(error) => Err(Failure::params(error.to_string())),
+                    Outcome::Asks { question, state } => Ok(ask::sent_back(&question, &state)),
+                }
+            }
             Task::Read { uri } => read(&gate, era, &uri, caller),
             Task::Prompt { args, body } => {
                 gate.noted(&caller, "prompts/get", args).end(None);
@@ -109,9 +121,15 @@ impl Work {
                     args.insert("host".to_owned(), json::text(server));
                 }
                 let mut noted = gate.noted(&caller, "completion/complete", args);
-                let call = reading(&gate, caller.cancel);
-                let (values, total) =
-                    completions::complete(&gate.fleet, &call, &wanted.name, &wanted.begun, server);
+                let call = reading(&gate, caller.cancel.clone());
+                let (values, total) = completions::complete(
+                    &gate.fleet,
+                    &caller.who,
+                    &call,
+                    &wanted.name,
+                    &wanted.begun,
+                    server,
+                );
                 noted.end(None);
                 Ok(era.finish(complete::result(&values, total), Body::new(), None))
             }
@@ -125,10 +143,9 @@ pub(crate) fn reading(gate: &Gate, cancel: Cancel) -> Call {
 }
 
 fn read(gate: &Gate, era: Era, uri: &str, caller: Caller) -> Answer {
-    let level = caller.level();
     let args = json::object([("uri", json::text(uri))]);
     let mut noted = gate.noted(&caller, "resources/read", args);
-    let result = resources::read(gate, &reading(gate, caller.cancel), level, uri);
+    let result = resources::read(gate, &reading(gate, caller.cancel), &caller.who, uri);
     noted.end(result.as_ref().err());
     match result {
         Ok(text) => {

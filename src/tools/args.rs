@@ -122,8 +122,12 @@ pub const DRY_RUN: Arg =
 /// How long to wait for long work.
 pub const TIMEOUT: Arg = Arg::int("timeout_seconds", "how long to wait for long work", 1, 86_400);
 
+/// What an approved plan is carried out with.
+pub const APPROVAL_TOKEN: Arg =
+    Arg::text("approval_token", "of a plan that was approved, where changes need that").secret();
+
 /// What the gate adds to every row.
-pub const COMMON: &[Arg] = &[HOST, RESPONSE_FORMAT, DRY_RUN, TIMEOUT];
+pub const COMMON: &[Arg] = &[HOST, RESPONSE_FORMAT, DRY_RUN, TIMEOUT, APPROVAL_TOKEN];
 
 /// A call's arguments, checked against their row.
 pub struct Args {
@@ -161,6 +165,15 @@ impl Args {
             shown.insert(name.clone(), value);
         }
         shown
+    }
+
+    /// The given arguments that an approval is for: all but those that change nothing about the deed.
+    pub fn for_approval(&self) -> Object {
+        let mut bound = self.given.clone();
+        for arg in [APPROVAL_TOKEN, DRY_RUN, RESPONSE_FORMAT] {
+            bound.remove(arg.name);
+        }
+        bound
     }
 
     /// A given argument that makes the tool write on this machine.
@@ -442,7 +455,7 @@ mod tests {
             ("{}", "`name` is missing. It is required: the machine"),
             (
                 r#"{"name":"a","memroy":1}"#,
-                "unknown argument `memroy`. Known: name, cpu, mode, names, on, host, response_format, dry_run, timeout_seconds",
+                "unknown argument `memroy`. Known: name, cpu, mode, names, on, host, response_format, dry_run, timeout_seconds, approval_token",
             ),
             (r#"{"name":"a","cpus":1}"#, "unknown argument `cpus`. Did you mean `cpu`?"),
             (r#"{"name":"a","cpu":0}"#, "`cpu` must be a whole number from 1 to 128, not 0"),

@@ -6,7 +6,7 @@
 use std::time::Instant;
 
 use crate::audit::{Audit, Entry};
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::hv::fleet::Fleet;
 use crate::metrics::{Gauges, Running, ServerNow};
 use crate::serial::hub::{Hub, State};
@@ -30,7 +30,10 @@ impl Noted<'_> {
         let Some(entry) = self.entry.take() else { return };
         let took = self.began.elapsed();
         self.gate.metrics.called(self.method, "", took, error.map(|it| it.kind().word()));
-        self.gate.audit.write(entry.ended(took, error.map(Error::to_string)));
+        // What is denied has its line already, with the permission that it takes.
+        if error.is_none_or(|it| it.kind() != Kind::Denied) {
+            self.gate.audit.write(entry.ended(took, error.map(Error::to_string)));
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use crate::audit::Audit;
+use crate::auth::principal::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::files::fetch::Look;
@@ -30,6 +31,7 @@ use crate::metrics::Metrics;
 use crate::serial::hub::Hub;
 use crate::tools::Level;
 use crate::tools::reply::Record;
+use crate::tools::rights;
 use crate::tools::serial_line::Desk;
 
 /// What servers answered to a list.
@@ -50,10 +52,13 @@ pub struct Ctx<'a> {
     /// Serial consoles that this process holds.
     pub consoles: &'a Hub,
     pub call: Call,
-    /// Who calls, for those who share a console.
-    pub user: String,
-    /// The most that the caller may do; the gate has compared it with the tool's own level.
+    /// Who calls.
+    pub who: &'a Principal,
+    /// The most that the caller may do on the server that is meant; the gate has compared it with the
+    /// tool's own level.
     pub level: Level,
+    /// The tool's own level: only servers where the caller has it are asked.
+    pub needs: Level,
     /// The `host` argument as given.
     pub wanted: Option<String>,
     /// Bytes of the answer, for what is better cut by who knows it than left out.
@@ -63,7 +68,12 @@ pub struct Ctx<'a> {
 impl<'a> Ctx<'a> {
     /// True when a list of all servers is asked for.
     pub fn all_servers(&self) -> bool {
-        self.wanted.as_deref() == Some("all") && self.fleet.server(Some("all")).is_err()
+        rights::means_all(self.fleet, self.who, self.wanted.as_deref())
+    }
+
+    /// The servers of which the caller may know.
+    pub fn servers(&self) -> impl Iterator<Item = &'a Server> + use<'a> {
+        rights::servers(self.fleet, self.who, self.needs)
     }
 
     /// The server that is meant.
@@ -72,7 +82,7 @@ impl<'a> Ctx<'a> {
             return Err(Error::usage("`host=all` is only for lists")
                 .hint("Name one server; list_servers shows them"));
         }
-        self.fleet.server(self.wanted.as_deref())
+        rights::server(self.fleet, self.who, self.wanted.as_deref())
     }
 
     /// The host behind it.
@@ -159,9 +169,7 @@ impl<'a> Ctx<'a> {
         let server = self.server()?;
         pick(server.host.as_ref()).ok_or_else(|| {
             let able: Vec<&str> = self
-                .fleet
                 .servers()
-                .iter()
                 .filter(|it| pick(it.host.as_ref()).is_some())
                 .map(|it| it.name.as_str())
                 .collect();
@@ -187,13 +195,13 @@ impl<'a> Ctx<'a> {
             return Ok(gathered);
         }
         let defect = || Err(Error::bug("a defect of jumpvisor ended this"));
-        let servers = self.fleet.servers();
+        let servers: Vec<&Server> = self.servers().collect();
         let answers: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
             let ask = |server: &'a Server| {
                 let list = &list;
                 scope.spawn(move || list(server.host.as_ref(), &self.call))
             };
-            let running: Vec<_> = servers.iter().map(ask).collect();
+            let running: Vec<_> = servers.iter().copied().map(ask).collect();
             running.into_iter().map(|it| it.join().unwrap_or_else(|_| defect())).collect()
         });
         for (server, answer) in servers.iter().zip(answers) {
@@ -216,9 +224,10 @@ impl<'a> Ctx<'a> {
             metrics: self.metrics,
             audit: self.audit,
             consoles: self.consoles,
-            user: self.user.clone(),
+            who: self.who,
             call,
             level: self.level,
+            needs: self.needs,
             wanted: self.wanted.clone(),
             cap: self.cap,
         }

@@ -61,8 +61,8 @@ pub fn toolsets() -> String {
 /// Every tool in one line of a table, a table a family.
 pub fn summary() -> String {
     let mut text = String::from(
-        "An argument with \\* is required. Every tool also takes `host`, `response_format`, `dry_run`\n\
-         and `timeout_seconds`; `jumpvisor tools NAME` tells of each argument, `jumpvisor docs` of all.\n",
+        "An argument with \\* is required. Every tool also takes `host`, `response_format`, `dry_run`,\n\
+         `timeout_seconds` and `approval_token`; `jumpvisor tools NAME` tells of each argument, `jumpvisor docs` of all.\n",
     );
     for family in FAMILIES {
         let default = if family.default { ", offered by default" } else { "" };

@@ -5,6 +5,7 @@
 //! must not know. Surprising: a changing tool is two functions. `plan` runs with the right to read
 //! only, so it cannot change anything even by mistake; `act` takes what it planned.
 
+pub mod approval;
 pub mod args;
 pub mod batch;
 pub mod completions;
@@ -21,6 +22,7 @@ pub mod guest;
 pub mod guest_content;
 pub mod guest_files;
 pub mod guest_text;
+pub mod job;
 pub mod keyboard;
 pub mod nic;
 pub mod offer;
@@ -34,6 +36,7 @@ pub mod power;
 pub mod prompts;
 pub mod reply;
 pub mod resources;
+pub mod rights;
 pub mod run;
 pub mod schema;
 pub mod serial;

@@ -5,7 +5,7 @@
 use crate::error::{Error, Kind, Result};
 use crate::text::nearest::nearest;
 use crate::tools::args::Args;
-use crate::tools::{Effect, FAMILIES, Family, Tool, all, find};
+use crate::tools::{Effect, FAMILIES, Family, Level, Tool, all, find};
 
 /// What the configuration lets callers see.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Offer {
     excluded: Vec<String>,
     read_only: bool,
     no_destructive: bool,
+    /// The most that the one who asks may do anywhere; nothing for whom that is not asked.
+    most: Option<Level>,
 }
 
 impl Offer {
@@ -52,6 +54,11 @@ impl Offer {
         self
     }
 
+    /// The same for one who may do this much somewhere.
+    pub fn up_to(&self, most: Level) -> Offer {
+        Offer { most: Some(most), ..self.clone() }
+    }
+
     /// Whether only tools that read are offered.
     pub fn is_read_only(&self) -> bool {
         self.read_only
@@ -86,6 +93,8 @@ impl Offer {
             Some(
                 "It can lose data or stop a service, which NO_DESTRUCTIVE or --no-destructive rules out",
             )
+        } else if self.most.is_some_and(|it| it < tool.level) {
+            Some("It needs more rights than you have")
         } else if named(&self.excluded) {
             Some("It is left out by --exclude-tools")
         } else if !(by_family || named(&self.tools)) {

@@ -205,7 +205,7 @@ fn planned<'a>(ctx: &Ctx<'a>, args: &Args, text: &str, form: Form) -> Result<Pla
         steps.push("standard input was used up by this; send it again to deploy".to_owned());
     }
     prepared.steps = steps;
-    let Plan { steps, losses, seen, data } = plan::prepared(&name, prepared);
+    let Plan { steps, losses, seen, data, .. } = plan::prepared(&name, prepared);
     Ok(Plan::new(steps, seen, Deploy { unaccepted, deed: data }).losing(losses))
 }
 

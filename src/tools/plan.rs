@@ -18,6 +18,8 @@ pub struct Plan<T> {
     pub losses: Vec<String>,
     /// Ids and states that this was planned on; different ones make it void.
     pub seen: String,
+    /// It will change nothing after all, so nobody has to approve it.
+    pub harmless: bool,
     /// What `act` needs.
     pub data: T,
 }
@@ -29,18 +31,25 @@ pub struct Ready<'a> {
     pub steps: Vec<String>,
     pub losses: Vec<String>,
     pub seen: String,
+    pub harmless: bool,
     pub act: Act<'a>,
 }
 
 impl<T> Plan<T> {
     /// A plan that loses nothing.
     pub fn new(steps: Vec<String>, seen: impl Into<String>, data: T) -> Plan<T> {
-        Plan { steps, losses: Vec::new(), seen: seen.into(), data }
+        Plan { steps, losses: Vec::new(), seen: seen.into(), harmless: false, data }
     }
 
     /// The same plan, with what it would lose.
     pub fn losing(mut self, losses: Vec<String>) -> Plan<T> {
         self.losses = losses;
+        self
+    }
+
+    /// The same plan, of what may only read.
+    pub fn harmless_if(mut self, harmless: bool) -> Plan<T> {
+        self.harmless = harmless;
         self
     }
 
@@ -54,6 +63,7 @@ impl<T> Plan<T> {
             steps: self.steps,
             losses: self.losses,
             seen: self.seen,
+            harmless: self.harmless,
             act: Box::new(move |ctx| act(ctx, data)),
         }
     }
@@ -62,18 +72,34 @@ impl<T> Plan<T> {
 impl Ready<'_> {
     /// The answer of a dry run.
     pub fn told(&self) -> Reply {
-        let mut lines = vec!["Nothing was changed. This would happen:".to_owned()];
-        lines.extend(self.steps.iter().map(|step| format!("- {step}")));
-        if !self.losses.is_empty() {
-            lines.push("This would be lost:".to_owned());
-            lines.extend(self.losses.iter().map(|loss| format!("- {loss}")));
-        }
-        let record = Record::new()
-            .value("dry_run", Value::Bool(true))
-            .value("steps", json::texts(&self.steps))
-            .value("losses", json::texts(&self.losses));
-        Reply::said(lines.join("\n"), record)
+        let record = self.listed(Record::new().value("dry_run", Value::Bool(true)));
+        Reply::said(self.said("Nothing was changed. This would happen:"), record)
     }
+
+    /// All sentences below a first line, each on one line of its own whatever a name in it holds.
+    pub fn said(&self, head: &str) -> String {
+        let mut said = head.to_owned();
+        let parts = [("", &self.steps), ("\nThis would be lost:", &self.losses)];
+        for (head, sentences) in parts.iter().filter(|it| !it.1.is_empty()) {
+            said.push_str(head);
+            for sentence in sentences.iter() {
+                said.push_str("\n- ");
+                said.extend(sentence.chars().map(|c| if unseen(c) { ' ' } else { c }));
+            }
+        }
+        said
+    }
+
+    /// The same as fields.
+    pub fn listed(&self, record: Record) -> Record {
+        record.value("steps", json::texts(&self.steps)).value("losses", json::texts(&self.losses))
+    }
+}
+
+/// Whether a character could make a sentence look like another one.
+fn unseen(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// A change that the hypervisor has prepared, and what it is about.
@@ -111,4 +137,19 @@ macro_rules! change {
     ($plan:path, $act:path) => {
         $crate::tools::Run::Change(|ctx, args| $plan(ctx, args).map(|plan| plan.ready($act)))
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_can_begin_a_line_of_a_plan() {
+        let step = "`a\nThis would be lost:\r- \u{202e}gnihton` is deleted".to_owned();
+        let plan = Plan::new(vec![step], "", ()).losing(vec!["`b\u{2028}c`".to_owned()]);
+        let said = plan.ready(|_, ()| Err(crate::error::Error::bug("not done"))).said("Look:");
+        let shown =
+            "Look:\n- `a This would be lost: -  gnihton` is deleted\nThis would be lost:\n- `b c`";
+        assert_eq!(said, shown);
+    }
 }

@@ -4,6 +4,7 @@
 //! are known by template only. Surprising: a resource runs with the right to read only, through the
 //! same session as the tools; and a path may come with its slashes escaped or not.
 
+use crate::auth::principal::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::hv::Host;
 use crate::hv::call::{Call, Rights};
@@ -16,6 +17,7 @@ use crate::text::json;
 use crate::text::json::{Array, Object, Value};
 use crate::text::percent::decode;
 use crate::tools::offer::Offer;
+use crate::tools::rights;
 use crate::tools::run::Gate;
 use crate::tools::serial_line::{Desk, Found, SCREEN, cleaned, screenful, state};
 use crate::tools::{Level, datastore, find, vm};
@@ -152,8 +154,8 @@ pub fn templates() -> Vec<Template> {
 const CONSOLES: &str = "read_serial";
 
 /// The text of a resource; NotFound for a URI that means none.
-pub fn read(gate: &Gate, call: &Call, level: Level, uri: &str) -> Result<String> {
-    let (server, what) = meant(gate, level, uri)?;
+pub fn read(gate: &Gate, call: &Call, who: &Principal, uri: &str) -> Result<String> {
+    let (server, what) = meant(gate, who, uri)?;
     let call = call.clone().with_rights(Rights::ReadOnly);
     let host = server.host.as_ref();
     let (key, rows) = match &what {
@@ -170,8 +172,8 @@ pub fn read(gate: &Gate, call: &Call, level: Level, uri: &str) -> Result<String>
 }
 
 /// The console that a URI means, to be watched; NotFound for one that means none.
-pub fn console(gate: &Gate, call: &Call, level: Level, uri: &str) -> Result<Console> {
-    match meant(gate, level, uri)? {
+pub fn console(gate: &Gate, call: &Call, who: &Principal, uri: &str) -> Result<Console> {
+    match meant(gate, who, uri)? {
         (server, What::Console { vm, port }) => {
             let call = call.clone().with_rights(Rights::ReadOnly);
             let desk = Desk { server, consoles: &gate.consoles, call: &call };
@@ -185,22 +187,30 @@ pub fn console(gate: &Gate, call: &Call, level: Level, uri: &str) -> Result<Cons
 }
 
 /// What a URI means, and on which server.
-fn meant<'a>(gate: &'a Gate, level: Level, uri: &str) -> Result<(&'a Server, What)> {
+fn meant<'a>(gate: &'a Gate, who: &Principal, uri: &str) -> Result<(&'a Server, What)> {
     let unknown = || {
         let known: Vec<String> = RESOURCES.iter().map(self::uri).collect();
         Error::new(Kind::NotFound, format!("no resource `{}`", crate::error::quoted(uri)))
             .hint(format!("Known: {}; esxi://{{host}}/... for a named server", known.join(", ")))
     };
     let (server, what) = parse(uri).ok_or_else(unknown)?;
+    let denied = |error: Error, needs: Level| {
+        if error.kind() == Kind::Denied {
+            let uri = json::object([("uri", json::text(crate::error::quoted(uri)))]);
+            gate.denied(who, "resources/read", uri, needs);
+        }
+        error
+    };
+    let server = rights::server(&gate.fleet, who, server.as_deref())
+        .map_err(|error| denied(error, Level::Read))?;
     if let What::Console { .. } = what {
         let (_, tool) = find(CONSOLES).filter(|_| has_consoles(&gate.offer)).ok_or_else(unknown)?;
-        if level < tool.level {
-            let (needs, has) = (tool.level.word(), level.word());
-            return Err(Error::new(Kind::Denied, format!("it needs {needs}, and you have {has}"))
-                .hint("Ask who runs this server for more rights"));
+        if who.level_on(&server.name) < Some(tool.level) {
+            let error = rights::denied(&gate.fleet, who, tool.level, Some(server));
+            return Err(denied(error, tool.level));
         }
     }
-    Ok((gate.fleet.server(server.as_deref())?, what))
+    Ok((server, what))
 }
 
 /// The last of what a console said.

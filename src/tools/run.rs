@@ -1,10 +1,10 @@
-//! The only way into a tool, in fixed order: find, offered?, arguments, plan, act, audit.
+//! The only way into a tool, in fixed order: find, offered?, arguments, rights, plan, consent, act,
+//! audit.
 //!
 //! The command line and every transport call [`Gate::call`]; `tools/list` asks the same [`Offer`].
 //! Surprising: a plan, like every reading tool, runs with the right to read only, which the
 //! session checks again, so a wrong row still cannot change a host.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,19 +12,21 @@ use crate::audit::{Audit, Entry};
 use crate::auth::principal::Principal;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
-use crate::hv::call::{Call, Cancel, Progress, Rights};
+use crate::hv::call::{Cancel, Progress};
 use crate::hv::fleet::Fleet;
 use crate::metrics::Metrics;
 use crate::serial::hub::Hub;
 use crate::text::hex::hex;
 use crate::text::json;
 use crate::text::json::Object;
+use crate::tools::approval::Approval;
 use crate::tools::args;
 use crate::tools::args::Args;
-use crate::tools::ctx::Ctx;
+use crate::tools::job::{Done, Job};
 use crate::tools::offer::{Offer, unknown_tool};
-use crate::tools::reply::{Reply, Shown};
-use crate::tools::{Effect, Level, Run, Tool, find};
+use crate::tools::reply::Shown;
+use crate::tools::rights;
+use crate::tools::{Effect, Level, Tool, find};
 
 /// Everything that a call needs, made once.
 pub struct Gate {
@@ -37,6 +39,8 @@ pub struct Gate {
     pub consoles: Hub,
     /// Bound of a call that only reads.
     pub call_timeout: Duration,
+    /// Which changes a person approves first.
+    pub approval: Approval,
     /// Bytes of one answer, text and structured content together.
     pub cap: usize,
 }
@@ -48,6 +52,15 @@ pub type Watcher = Arc<dyn Fn(&Progress) + Send + Sync>;
 /// back when the call is cancelled.
 pub type Asks = Arc<dyn Fn(&str, &Cancel) -> Result<bool> + Send + Sync>;
 
+/// What a call brings from an earlier one that asked for consent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// What the question came with.
+    pub state: Option<String>,
+    /// None where it was not answered, or in a way that is neither yes nor no.
+    pub answer: Option<bool>,
+}
+
 /// Who calls, and how the call is watched.
 #[derive(Clone)]
 pub struct Caller {
@@ -56,12 +69,14 @@ pub struct Caller {
     pub watcher: Option<Watcher>,
     /// None for one who cannot be asked while a call waits.
     pub asks: Option<Asks>,
+    /// Given for one who is asked by an answer of its own, and then calls again.
+    pub brought: Option<Brought>,
 }
 
 impl Caller {
     /// Somebody whom nobody watches, and who cannot be asked.
     pub fn new(who: Principal) -> Caller {
-        Caller { who, cancel: Cancel::default(), watcher: None, asks: None }
+        Caller { who, cancel: Cancel::default(), watcher: None, asks: None, brought: None }
     }
 
     /// Whoever may start the program itself.
@@ -79,6 +94,16 @@ impl Caller {
         Caller { watcher, ..self }
     }
 
+    /// The same, who can be asked while the call waits.
+    pub fn asked_by(self, asks: Option<Asks>) -> Caller {
+        Caller { asks, ..self }
+    }
+
+    /// The same, who answers by calling again.
+    pub fn bringing(self, brought: Option<Brought>) -> Caller {
+        Caller { brought, ..self }
+    }
+
     /// The most that the caller may do somewhere.
     pub fn level(&self) -> Level {
         self.who.highest().unwrap_or(Level::Read)
@@ -90,6 +115,12 @@ pub enum Outcome {
     /// There is no such tool, or it is not offered: the caller's protocol error.
     Unknown(Error),
     Answer(Shown),
+    /// A person is to be asked; the call is to come again with their answer and this state. Only for
+    /// callers that bring something.
+    Asks {
+        question: String,
+        state: String,
+    },
     Failed {
         error: Error,
         correlation: String,
@@ -110,99 +141,71 @@ impl Gate {
         let mut entry =
             Entry::new(&correlation, &caller.who.name, tool.name).groups(&caller.who.groups);
         let (_running, mut server) = (self.metrics.running(), "");
-        let checked = permitted(tool, &caller).and_then(|()| Args::check(tool.args, arguments));
-        let result = checked.and_then(|args| {
-            let used = self.used(tool, args.opt_text(args::HOST));
-            server = self.counted_as(used);
-            entry.about(used, args.for_audit());
+        let checked = Args::check(tool.args, arguments);
+        let wanted = match &checked {
+            Ok(args) => {
+                let wanted = args.opt_text(args::HOST);
+                let used = self.used(tool, wanted);
+                server = self.counted_as(used);
+                entry.about(used, args.for_audit());
+                wanted
+            }
+            Err(_) => None,
+        };
+        let who = &caller.who;
+        let level = match (rights::level(&self.fleet, who, tool.name, tool.level, wanted), &checked)
+        {
+            // Who may do it somewhere is better told what is wrong with the arguments.
+            (Err(_), Err(_)) if who.highest() >= Some(tool.level) => Ok(tool.level),
+            (level, _) => level,
+        };
+        let refused = level.as_ref().is_err_and(|error| error.kind() == Kind::Denied);
+        let result = level.and_then(|level| {
+            let args = checked?;
             if tool.effect != Effect::Reads {
                 self.audit.begin(&entry)?;
             }
             self.offer.allow_here(&args)?;
             let detailed = args.opt_text(args::RESPONSE_FORMAT) == Some("detailed");
-            Ok(self.guarded(tool, &args, &caller, &correlation)?.shown(detailed, self.cap))
+            let job = Job { gate: self, tool, args: &args, caller: &caller, level };
+            Ok(match job.guarded(&mut entry, &correlation)? {
+                Done::Reply(reply) => Outcome::Answer(reply.shown(detailed, self.cap)),
+                Done::Asks { question, state } => Outcome::Asks { question, state },
+                Done::Forged(error) => Outcome::Unknown(error.during(tool.name)),
+            })
         });
         let took = started.elapsed();
         let kind = result.as_ref().err().map(|it| it.kind().word());
         self.metrics.called(tool.name, server, took, kind);
         let failure = match &result {
-            Ok(shown) => part_failed(shown),
-            Err(error) => Some(error.to_string()),
+            Ok(Outcome::Answer(shown)) => part_failed(shown),
+            Ok(Outcome::Unknown(error)) | Err(error) => Some(error.to_string()),
+            Ok(_) => None,
         };
-        self.audit.write(entry.ended(took, failure));
-        match result {
-            Ok(shown) => Outcome::Answer(shown),
-            Err(error) => Outcome::Failed { error: error.during(tool.name), correlation },
+        if refused {
+            self.audit.write(entry.denied(tool.level.word()));
+        } else if !matches!(result, Ok(Outcome::Asks { .. })) {
+            // What was put to a person has its line already, and has not been done.
+            self.audit.write(entry.ended(took, failure));
         }
+        result
+            .unwrap_or_else(|error| Outcome::Failed { error: error.during(tool.name), correlation })
+    }
+
+    /// Notes in the audit log what a caller was denied that is no tool.
+    pub fn denied(&self, who: &Principal, method: &str, args: Object, needs: Level) {
+        let mut entry = Entry::new(&correlation_id(), &who.name, method).groups(&who.groups);
+        entry.about(None, args);
+        self.audit.write(entry.denied(needs.word()));
     }
 
     /// The server that a call uses, for the audit log: the one it names, or else the default one.
     fn used<'a>(&'a self, tool: &Tool, wanted: Option<&'a str>) -> Option<&'a str> {
-        if matches!(tool.name, "get_metrics" | "list_servers") {
+        if rights::of_no_server(tool.name) {
             return None;
         }
         wanted.or_else(|| self.fleet.server(None).ok().map(|server| server.name.as_str()))
     }
-
-    /// A defect in a handler ends this call only.
-    fn guarded(
-        &self,
-        tool: &Tool,
-        args: &Args,
-        caller: &Caller,
-        correlation: &str,
-    ) -> Result<Reply> {
-        catch_unwind(AssertUnwindSafe(|| self.run(tool, args, caller))).unwrap_or_else(|_| {
-            log::error!("{}: a defect ended call {correlation}", tool.name);
-            Err(Error::bug("a defect of jumpvisor ended this call")
-                .hint(format!("Please report it with the log lines around {correlation}")))
-        })
-    }
-
-    fn run(&self, tool: &Tool, args: &Args, caller: &Caller) -> Result<Reply> {
-        let timeout = args.opt_int(args::TIMEOUT).and_then(|it| u64::try_from(it).ok());
-        let mut call = Call::new(Rights::ReadOnly).cancelled_by(caller.cancel.clone());
-        if let Some(watcher) = caller.watcher.clone() {
-            call = call.watched_by(move |progress| watcher(progress));
-        }
-        let reading = call.clone().within(timeout.map_or(self.call_timeout, Duration::from_secs));
-        let ctx = Ctx {
-            fleet: &self.fleet,
-            files: &self.files,
-            metrics: &self.metrics,
-            audit: &self.audit,
-            consoles: &self.consoles,
-            user: caller.who.name.clone(),
-            call: reading,
-            level: caller.level(),
-            wanted: args.opt_text(args::HOST).map(str::to_owned),
-            cap: self.cap,
-        };
-        match tool.run {
-            Run::Read(read) => read(&ctx, args),
-            Run::Change(plan) => {
-                let ready = plan(&ctx, args)?;
-                if args.flag(args::DRY_RUN) {
-                    return Ok(ready.told());
-                }
-                ctx.call.check()?;
-                let mut deed = call.with_rights(Rights::Change);
-                if let Some(seconds) = timeout {
-                    deed = deed.within(Duration::from_secs(seconds));
-                }
-                (ready.act)(&ctx.with(deed))
-            }
-        }
-    }
-}
-
-fn permitted(tool: &Tool, caller: &Caller) -> Result<()> {
-    if caller.who.highest().is_some_and(|it| it >= tool.level) {
-        return Ok(());
-    }
-    let (has, needs) = (caller.level().word(), tool.level.word());
-    Err(Error::new(Kind::Denied, format!("it needs {needs}, and you have {has}"))
-        .hint("Ask who runs this server for more rights"))
 }
 
 /// How much of a batch failed, if some of it did.

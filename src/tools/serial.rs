@@ -313,11 +313,11 @@ fn write(ctx: &Ctx<'_>, typing: Typing) -> Result<Reply> {
 fn type_in(ctx: &Ctx<'_>, console: &Console, strokes: &[Stroke]) -> Result<()> {
     for stroke in strokes {
         match stroke {
-            Stroke::Break => console.send_break(&ctx.user)?,
+            Stroke::Break => console.send_break(&ctx.who.name)?,
             Stroke::Bytes(bytes) => {
                 for chunk in bytes.chunks(CHUNK) {
                     ctx.call.check()?;
-                    console.write(&ctx.user, chunk, DIAL)?;
+                    console.write(&ctx.who.name, chunk, DIAL)?;
                 }
             }
         }

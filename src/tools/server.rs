@@ -31,19 +31,20 @@ pub static TOOLS: &[Tool] = &[
 ];
 
 fn list(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
-    let row = |(at, server): (usize, &crate::hv::fleet::Server)| {
+    let default = ctx.fleet.servers().first().map(|it| it.name.as_str());
+    let row = |server: &crate::hv::fleet::Server| {
         let status = server.host.status();
         Record::new()
             .text("host", &server.name)
             .text("kind", status.kind)
             .text("user", status.user)
-            .flag("default", at == 0)
+            .flag("default", default == Some(server.name.as_str()))
             .flag("connected", status.connected)
             .maybe_text("version", status.version)
             .text("address", status.address)
             .maybe_text("trouble", status.trouble)
     };
-    let rows: Vec<Record> = ctx.fleet.servers().iter().enumerate().map(row).collect();
+    let rows: Vec<Record> = ctx.servers().map(row).collect();
     Ok(Reply::Rows(Rows::whole(
         "servers",
         &["kind", "user", "default", "connected", "version", "trouble"],
@@ -53,6 +54,8 @@ fn list(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
 
 fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
     let (read, now) = (ctx.metrics.read(), gauges(ctx.fleet, ctx.consoles, ctx.audit));
+    let known: Vec<&str> = ctx.servers().map(|it| it.name.as_str()).collect();
+    let may_know = |name: &str| matches!(name, "" | "all") || known.contains(&name);
     let tool = |it: &crate::metrics::ToolCount| {
         let kind = |(kind, count): &(&str, u64)| format!("{count} {kind}");
         let kinds: Vec<String> = it.errors.iter().map(kind).collect();
@@ -79,7 +82,10 @@ fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
         .int("uptime_seconds", read.uptime_seconds as i64)
         .maybe_int("memory_bytes", read.memory_bytes)
         .int("calls_running", read.running as i64)
-        .int("sessions", now.servers.iter().filter(|it| it.connected).count() as i64)
+        .int(
+            "sessions",
+            now.servers.iter().filter(|it| it.connected && may_know(&it.name)).count() as i64,
+        )
         .int("audit_lines_lost", now.audit_lost.iter().map(|it| it.1 as i64).sum())
         .maybe_text("audit_trouble", ctx.audit.trouble());
     // What nobody uses is left out.
@@ -99,7 +105,13 @@ fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
     }
     Ok(Reply::record(
         record
-            .records("tools", read.tools.iter().map(tool).collect())
-            .records("servers", now.servers.iter().map(server).collect()),
+            .records(
+                "tools",
+                read.tools.iter().filter(|it| may_know(&it.server)).map(tool).collect(),
+            )
+            .records(
+                "servers",
+                now.servers.iter().filter(|it| may_know(&it.name)).map(server).collect(),
+            ),
     ))
 }

@@ -68,6 +68,7 @@ pub fn gate_with(offer: Offer, appliances: Option<Box<dyn Appliances>>) -> (Arc<
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
         consoles: jumpvisor::serial::hub::Hub::default(),
+        approval: jumpvisor::tools::approval::Approval::off(),
         call_timeout: Duration::from_secs(30),
         cap: 60_000,
     };

@@ -11,6 +11,7 @@
 //! | a temporary folder of the simulator                           | `FOLDER`              |
 //! | a number of nine digits or more (sizes in bytes, addresses)   | `BIG`                 |
 //! | the number behind a name of [`MEASURED`], or before `GB free` | `N`                   |
+//! | an approval token, or the state of a question                 | `token-#1`, by first use |
 //! | our own version, and the text of the instructions             | `VERSION`, `...`      |
 //! | the rows of `tools/list`                                      | their names           |
 //!
@@ -89,6 +90,11 @@ impl Volatile {
     /// The pattern that the text begins with: what it becomes, and how long it is.
     fn pattern(&mut self, text: &str, measures: bool) -> Option<(String, usize)> {
         let plain = |shown: &str, length| Some((shown.to_owned(), length));
+        let token = |it: char| it.is_ascii_alphanumeric() || it == '-' || it == '_';
+        // Its end as seconds since 1970 comes first.
+        if text.starts_with("AAAAAG") && text.find(|it| !token(it)).unwrap_or(text.len()) == 75 {
+            return Some((self.number("token", &text[..75]), 75));
+        }
         if self.fixed {
             return match bounded(text, "hhhhhhhhhhhhhhhh") {
                 Some(length) => plain("CORRELATION", length),
@@ -145,7 +151,7 @@ impl Volatile {
         let before = self
             .ids
             .iter()
-            .filter(|(real, _)| real.rsplit_once('-').is_some_and(|(it, _)| it == kind));
+            .filter(|(_, shown)| shown.rsplit_once("-#").is_some_and(|(it, _)| it == kind));
         let shown = format!("{kind}-#{}", before.count() + 1);
         self.ids.push((id.to_owned(), shown.clone()));
         shown

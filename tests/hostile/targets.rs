@@ -313,8 +313,12 @@ pub fn inventory(bytes: &[u8]) {
     }
     for resource in RESOURCES {
         let call = Call::new(Rights::ReadOnly);
-        let _ =
-            resources::read(gate, &call, jumpvisor::tools::Level::Admin, &resources::uri(resource));
+        let _ = resources::read(
+            gate,
+            &call,
+            &jumpvisor::auth::principal::Principal::local("ryan"),
+            &resources::uri(resource),
+        );
     }
 }
 
@@ -348,6 +352,7 @@ fn connected() -> (Gate, Arc<Peer>) {
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
         consoles: jumpvisor::serial::hub::Hub::default(),
+        approval: jumpvisor::tools::approval::Approval::off(),
         call_timeout: Duration::from_secs(5),
         cap: 60_000,
     };

@@ -197,6 +197,7 @@ impl Lab {
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
             consoles: jumpvisor::serial::hub::Hub::default(),
+            approval: jumpvisor::tools::approval::Approval::off(),
             call_timeout: Duration::from_secs(30),
             cap: 60_000,
         };
@@ -231,6 +232,7 @@ impl Lab {
         let caller = Caller::local("test").cancelled_by(cancel);
         match self.gate.call(tool, arguments, caller) {
             Outcome::Answer(shown) => Ok(shown.text),
+            Outcome::Asks { question, .. } => panic!("{question}"),
             Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error),
         }
     }

@@ -26,6 +26,7 @@ impl Lab {
         let Ok(json::Value::Object(given)) = json::parse(arguments) else { panic!("{arguments}") };
         match self.gate.call(tool, given, Caller::local("tester")) {
             Outcome::Answer(shown) => Ok(shown.text),
+            Outcome::Asks { question, .. } => panic!("{question}"),
             Outcome::Failed { error, .. } => Err(error.to_string()),
             Outcome::Unknown(error) => panic!("{error}"),
         }

@@ -162,6 +162,7 @@ fn ask(gate: &Gate, name: &str, args: &str) -> Result<(), String> {
     let Ok(Value::Object(args)) = json::parse(args) else { panic!("not an object: {args}") };
     match gate.call(name, args, Caller::local("test")) {
         Outcome::Answer(_) => Ok(()),
+        Outcome::Asks { question, .. } => Err(question),
         Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error.to_string()),
     }
 }

@@ -135,6 +135,7 @@ impl Room {
             audit: Audit::new(Sink::Nowhere, false),
             metrics: Arc::new(Metrics::new()),
             consoles: jumpvisor::serial::hub::Hub::default(),
+            approval: jumpvisor::tools::approval::Approval::off(),
             call_timeout: Duration::from_secs(60),
             cap: 60_000,
         });

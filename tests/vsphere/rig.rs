@@ -73,6 +73,7 @@ pub fn gate_of(hosts: Vec<Vsphere>) -> Arc<Gate> {
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),
         consoles: jumpvisor::serial::hub::Hub::default(),
+        approval: jumpvisor::tools::approval::Approval::off(),
         call_timeout: Duration::from_secs(60),
         cap: 60_000,
     })
@@ -121,6 +122,7 @@ pub fn tool_by(gate: &Gate, name: &str, words: &[&str], cancel: Cancel) -> Resul
             let data = json::write_object(&it.data);
             Ok(Told { text: it.text, data, some_failed: it.some_failed })
         }
+        Outcome::Asks { question, .. } => panic!("{question}"),
         Outcome::Failed { error, .. } | Outcome::Unknown(error) => Err(error),
     }
 }

@@ -68,7 +68,8 @@ pub fn plan(ctx: &Ctx<'_>, args: &Args) -> Result<Plan<Request>> {
         Effect::Changes => vec![format!("what {method:?} loses is not looked at beforehand")],
         _ => Vec::new(),
     };
-    Ok(Plan::new(steps(&request, given), seen, request).losing(losses))
+    let reads = method.effect() == Effect::Reads;
+    Ok(Plan::new(steps(&request, given), seen, request).losing(losses).harmless_if(reads))
 }
 
 /// The method of this name that objects of the type have.
