@@ -6,6 +6,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::auth::principal::Principal;
 use crate::mcp::body::Body;
 use crate::mcp::complete;
 use crate::mcp::era;
@@ -76,9 +77,10 @@ impl Server {
         Server { watching, ..self }
     }
 
-    /// Answers a request, or says what must be done for its answer. A defect ends this request only.
-    pub fn handle(&self, request: &Request) -> Step {
-        let step = catch_unwind(AssertUnwindSafe(|| self.step(request)));
+    /// Answers a request of this caller, or says what must be done for its answer. A defect ends this
+    /// request only.
+    pub fn handle(&self, request: &Request, who: &Principal) -> Step {
+        let step = catch_unwind(AssertUnwindSafe(|| self.step(request, who)));
         step.unwrap_or_else(|_| {
             log::error!("a defect ended the request {} {}", request.id.json(), request.method);
             Err(Failure::new(
@@ -89,7 +91,7 @@ impl Server {
         .unwrap_or_else(|failure| Step::Now(Err(failure)))
     }
 
-    fn step(&self, request: &Request) -> Result<Step, Failure> {
+    fn step(&self, request: &Request, _who: &Principal) -> Result<Step, Failure> {
         let params = &request.params;
         let era = era::of(params)?;
         let listed = |body: Body| Step::Now(Ok(era.finish(body, Body::new(), LIST_TTL_MS)));
@@ -244,7 +246,7 @@ mod tests {
         let Ok(Some(Message::Request(request))) = rpc::parse(text.as_bytes()) else {
             panic!("{text}")
         };
-        match server.handle(&request) {
+        match server.handle(&request, &Principal::local("ryan")) {
             Step::Now(answer) => answer,
             Step::Later(_) => Ok("later".to_owned()),
             Step::Watch(_) => Ok("watch".to_owned()),

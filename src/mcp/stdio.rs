@@ -8,8 +8,8 @@ use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::auth::principal::Principal;
 use crate::error::{Error, Kind};
-use crate::hv::call::Cancel;
 use crate::mcp::lines;
 use crate::mcp::lines::Line;
 use crate::mcp::link::{Link, Owed};
@@ -20,7 +20,7 @@ use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notificatio
 use crate::mcp::server::{Server, Step};
 use crate::mcp::watch::Watches;
 use crate::mcp::work::Work;
-use crate::tools::run::{Caller, Gate, Watcher};
+use crate::tools::run::{Caller, Gate};
 
 /// How long the end waits for work that was told to stop. Work that reads and does not listen sits
 /// in a silent host; clients kill us two seconds after SIGTERM, and the logout needs most of those.
@@ -110,7 +110,7 @@ impl Stdio {
             gate,
             watches: Watches::default(),
             pool: Pool::new(size),
-            user: settings.user,
+            who: Principal::local(&settings.user),
             longest: settings.longest,
         };
         Stdio { desk, grace: settings.grace }
@@ -170,7 +170,8 @@ struct Desk {
     gate: Arc<Gate>,
     watches: Watches,
     pool: Pool,
-    user: String,
+    /// Whoever speaks to a process of their own may do all that the process may.
+    who: Principal,
     longest: usize,
 }
 
@@ -211,11 +212,11 @@ impl Desk {
             let failure = Failure::new(INVALID_REQUEST, crate::error::quoted(&said));
             return self.link.answer(Some(id), &Err(failure));
         }
-        match self.server.handle(request) {
+        match self.server.handle(request, &self.who) {
             Step::Now(answer) => self.link.answer(Some(id), &answer),
             Step::Later(work) => self.begin(id, work),
             Step::Watch(what) => {
-                let caller = caller(self.user.clone(), Cancel::default(), None);
+                let caller = Caller::new(self.who.clone());
                 self.watches.take(&self.link, &self.gate, id, caller, what);
             }
         }
@@ -224,9 +225,9 @@ impl Desk {
     fn begin(&self, id: &Id, work: Work) {
         // Too late: we are ending, and nothing new is begun.
         let Some((owed, running)) = self.link.begin(id) else { return };
-        let (link, user, ours) = (self.link.clone(), self.user.clone(), owed.clone());
+        let (link, who, ours) = (self.link.clone(), self.who.clone(), owed.clone());
         let ticket = self.pool.submit(move |fate| {
-            let answer = worked(&link, &ours, work, fate, user);
+            let answer = worked(&link, &ours, work, fate, who);
             link.settle(&ours, &answer);
             drop(running);
         });
@@ -246,7 +247,7 @@ impl Desk {
     }
 }
 
-fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: String) -> Answer {
+fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, who: Principal) -> Answer {
     if fate == Fate::Full {
         return work.refuse(
             &Error::new(Kind::Busy, "too many calls at once")
@@ -262,12 +263,7 @@ fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, user: Stri
         let (link, owed) = (link.clone(), owed.clone());
         progress::watcher(token, move |line| link.tell(&owed, line))
     });
-    work.run(caller(user, owed.cancel.clone(), watcher))
-}
-
-/// Whoever speaks to a process of their own may do all that the process may.
-fn caller(user: String, cancel: Cancel, watcher: Option<Watcher>) -> Caller {
-    Caller::local(&user).cancelled_by(cancel).watched_by(watcher)
+    work.run(Caller::new(who).cancelled_by(owed.cancel.clone()).watched_by(watcher))
 }
 
 #[cfg(test)]
