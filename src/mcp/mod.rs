@@ -16,5 +16,6 @@ pub mod progress;
 pub mod rpc;
 pub mod server;
 pub mod stdio;
+pub mod turn;
 pub mod watch;
 pub mod work;

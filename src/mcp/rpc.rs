@@ -21,6 +21,8 @@ pub const INVALID_PARAMS: i64 = -32602;
 pub const INTERNAL: i64 = -32603;
 /// No such resource, for clients of the older era.
 pub const NO_RESOURCE: i64 = -32002;
+/// The headers say something else than the message.
+pub const HEADERS: i64 = -32020;
 /// The request names a version of the protocol that we do not speak.
 pub const UNSUPPORTED_VERSION: i64 = -32022;
 
@@ -50,8 +52,17 @@ impl Id {
 pub enum Message {
     Request(Request),
     Notification(Notification),
-    /// An answer, though we asked nothing.
-    Response,
+    /// An answer, asked for or not.
+    Response(Response),
+}
+
+/// What a client answers to a question of ours.
+#[derive(Debug)]
+pub struct Response {
+    /// Which question; none where that cannot be read.
+    pub id: Option<Id>,
+    /// None for an error.
+    pub result: Option<Object>,
 }
 
 /// A message that wants an answer.
@@ -121,7 +132,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Message>, Refusal> {
         Value::Array(_) => Err(refused(
             None,
             INVALID_REQUEST,
-            "batches are not part of this protocol; send one message a line",
+            "batches are not part of this protocol; send one message at a time",
         )),
         other => {
             let said = format!("a message must be an object, not {}", json::sort(&other));
@@ -147,7 +158,11 @@ fn message(mut members: Object) -> Result<Message, Refusal> {
             return Err(invalid(format!("`method` must be a string, not {}", json::sort(&other))));
         }
         None if members.contains_key("result") || members.contains_key("error") => {
-            return Ok(Message::Response);
+            let result = match members.remove("result") {
+                Some(Value::Object(result)) => Some(result),
+                _ => None,
+            };
+            return Ok(Message::Response(Response { id, result }));
         }
         None => return Err(invalid("`method` is missing".to_owned())),
     };
@@ -197,6 +212,12 @@ pub fn response(id: Option<&Id>, answer: &Answer) -> String {
             head.object("error", error).json()
         }
     }
+}
+
+/// The text of a question to the client, without its newline.
+pub fn question(id: &Id, method: &str, params: &str) -> String {
+    let head = Body::new().text("jsonrpc", "2.0").raw("id", id.json());
+    head.text("method", method).raw("params", params).json()
 }
 
 /// The text of a notification, without its newline.
@@ -263,7 +284,7 @@ mod tests {
         assert!(matches!(parse(b" \t\r"), Ok(None)));
         assert!(matches!(
             parse(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#),
-            Ok(Some(Message::Response))
+            Ok(Some(Message::Response(_)))
         ));
         for params in ["{}", "[]", "5"] {
             let text = format!(r#"{{"jsonrpc":"2.0","method":"n","params":{params}}}"#);

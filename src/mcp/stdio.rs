@@ -9,15 +9,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::auth::principal::Principal;
-use crate::error::{Error, Kind};
 use crate::mcp::lines;
 use crate::mcp::lines::Line;
-use crate::mcp::link::{Link, Owed};
-use crate::mcp::pool::{Fate, Pool, Size};
-use crate::mcp::progress;
+use crate::mcp::link::Link;
+use crate::mcp::pool::{Pool, Size};
 use crate::mcp::rpc;
-use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notification, Request};
+use crate::mcp::rpc::{Failure, INVALID_REQUEST, Id, Message, Notification, Request};
 use crate::mcp::server::{Server, Step};
+use crate::mcp::turn;
 use crate::mcp::watch::Watches;
 use crate::mcp::work::Work;
 use crate::tools::run::{Caller, Gate};
@@ -200,7 +199,7 @@ impl Desk {
         match rpc::parse(line) {
             Ok(Some(Message::Request(request))) => self.request(&request),
             Ok(Some(Message::Notification(notification))) => self.notified(&notification),
-            Ok(Some(Message::Response) | None) => {}
+            Ok(Some(Message::Response(_)) | None) => {}
             Err(refusal) => self.link.answer(refusal.id.as_ref(), &Err(refusal.failure)),
         }
     }
@@ -227,7 +226,11 @@ impl Desk {
         let Some((owed, running)) = self.link.begin(id) else { return };
         let (link, who, ours) = (self.link.clone(), self.who.clone(), owed.clone());
         let ticket = self.pool.submit(move |fate| {
-            let answer = worked(&link, &ours, work, fate, who);
+            let caller = Caller::new(who).cancelled_by(ours.cancel.clone());
+            let (out, its) = (link.clone(), ours.clone());
+            let begins = |deed| _ = ours.deed.set(deed);
+            let tell = move |line: &str| out.tell(&its, line);
+            let answer = turn::take(work, fate, caller, begins, tell);
             link.settle(&ours, &answer);
             drop(running);
         });
@@ -245,25 +248,6 @@ impl Desk {
             self.pool.forget(*ticket);
         }
     }
-}
-
-fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, who: Principal) -> Answer {
-    if fate == Fate::Full {
-        return work.refuse(
-            &Error::new(Kind::Busy, "too many calls at once")
-                .hint("Wait for some of them to end, then try again"),
-        );
-    }
-    if owed.cancel.is_cancelled() {
-        return work
-            .refuse(&Error::new(Kind::Cancelled, "jumpvisor is ending; this was not begun"));
-    }
-    let _ = owed.deed.set(work.deed());
-    let watcher = work.progress_token().cloned().map(|token| {
-        let (link, owed) = (link.clone(), owed.clone());
-        progress::watcher(token, move |line| link.tell(&owed, line))
-    });
-    work.run(Caller::new(who).cancelled_by(owed.cancel.clone()).watched_by(watcher))
 }
 
 #[cfg(test)]
