@@ -8,6 +8,7 @@
 pub mod body;
 pub mod complete;
 pub mod era;
+pub mod http;
 pub mod lines;
 pub mod link;
 pub mod lists;

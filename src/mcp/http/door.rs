@@ -84,7 +84,8 @@ pub fn host_fits(request: &Request, hosts: &[String]) -> bool {
 pub fn origin_fits(request: &Request, origins: &[String]) -> bool {
     let own = request.header("Host").unwrap_or_default();
     all(request, "Origin").all(|origin| {
-        let listed = |it: &String| it == "*" || it.trim_end_matches('/').eq_ignore_ascii_case(origin);
+        let listed =
+            |it: &String| it == "*" || it.trim_end_matches('/').eq_ignore_ascii_case(origin);
         let from = origin.split_once("://").map_or("", |it| it.1);
         origins.iter().any(listed) || (!from.is_empty() && from.eq_ignore_ascii_case(own))
     })
@@ -138,14 +139,18 @@ mod tests {
     fn names_of_this_server() {
         let hosts = ["jump.example".to_owned(), "other:8443".to_owned()];
         let fits = |peer: &str, host: &str| host_fits(&request(peer, &[("Host", host)]), &hosts);
-        for host in ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "127.9.9.9", "[::1]:8080", "[::1]"] {
+        for host in
+            ["localhost:8080", "LOCALHOST", "127.0.0.1:1", "127.9.9.9", "[::1]:8080", "[::1]"]
+        {
             assert!(fits("127.0.0.1:9", host) && fits("[::1]:9", host), "{host}");
             assert!(!fits("10.0.0.9:9", host), "{host}");
         }
         for host in ["Jump.Example", "jump.example:8080", "other:8443"] {
             assert!(fits("127.0.0.1:9", host) && fits("10.0.0.9:9", host), "{host}");
         }
-        for host in ["evil.example", "other:1", "localhost.evil.example", "", "jump.example.", "0:0"] {
+        for host in
+            ["evil.example", "other:1", "localhost.evil.example", "", "jump.example.", "0:0"]
+        {
             assert!(!fits("127.0.0.1:9", host) && !fits("10.0.0.9:9", host), "{host}");
         }
         assert!(fits("10.0.0.9:9", "10.0.0.1:8080") && !fits("127.0.0.1:9", "10.0.0.1:8080"));
@@ -163,7 +168,9 @@ mod tests {
         for good in [&[][..], &["http://localhost:8080"], &["https://APP.example"]] {
             assert!(fits(good), "{good:?}");
         }
-        for bad in ["null", "", "https://evil.example", "http://localhost:9", "https://app.example.evil"] {
+        for bad in
+            ["null", "", "https://evil.example", "http://localhost:9", "https://app.example.evil"]
+        {
             assert!(!fits(&[bad]) && !fits(&["https://app.example", bad]), "{bad}");
         }
         let any = ["*".to_owned()];

@@ -215,10 +215,7 @@ fn differs(name: &str, what: &str) -> Refused {
 }
 
 /// The values of a header.
-pub fn all<'a>(
-    request: &'a handler::Request,
-    name: &'a str,
-) -> impl Iterator<Item = &'a str> + 'a {
+pub fn all<'a>(request: &'a handler::Request, name: &'a str) -> impl Iterator<Item = &'a str> + 'a {
     let named = request.headers.iter().filter(move |it| it.0.eq_ignore_ascii_case(name));
     named.map(|it| it.1.trim())
 }
@@ -356,9 +353,12 @@ mod tests {
         assert_eq!((code(&[], told), code(&[(VERSION, "2026-07-28")], told)), (0, 1));
         let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
         assert_eq!((code(&[], answer), code(&[(VERSION, "2026-07-28")], answer)), (0, -32600));
-        for (body, wanted) in
-            [("", -32700), ("{", -32700), ("[]", -32600), (r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#, -32600)]
-        {
+        for (body, wanted) in [
+            ("", -32700),
+            ("{", -32700),
+            ("[]", -32600),
+            (r#"{"jsonrpc":"2.0","id":null,"method":"x"}"#, -32600),
+        ] {
             assert_eq!(code(&[(VERSION, "2026-07-28")], body), wanted, "{body}");
         }
         assert_eq!(
