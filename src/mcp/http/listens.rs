@@ -93,7 +93,6 @@ impl Listens {
         some
     }
 
-
     /// Ends all, and every later one at once.
     pub fn close(&self) {
         let mut state = self.state();

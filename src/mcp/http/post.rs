@@ -94,8 +94,10 @@ impl Inner {
     }
 
     fn end_session(&self, session: &Shared) {
-        self.sessions.end(session);
-        self.calls.each(|it| it.owner == session.id).iter().for_each(|it| self.take_back(it));
+        self.sessions.end(session, || {
+            let calls = self.calls.each(|it| it.owner == session.id);
+            calls.iter().for_each(|it| self.take_back(it));
+        });
     }
 
     fn posted(self: &Arc<Inner>, request: &Request, who: &Principal, reply: Reply) {
@@ -212,10 +214,7 @@ impl Inner {
         let Step::Now(answer) = server.handle(request, turn.who) else { return };
         if asks && answer.is_ok() {
             match self.sessions.open(&turn.who.id, Instant::now()) {
-                Ok((session, instead)) => {
-                    instead.iter().for_each(|it| self.end_session(it));
-                    turn.reply.headers.push((ladder::SESSION, session.id.clone()));
-                }
+                Ok(session) => turn.reply.headers.push((ladder::SESSION, session.id.clone())),
                 Err(error) => {
                     let refusal = Refused { id: Some(request.id.clone()), ..busy(&error) };
                     return turn.reply.answer(refusal.answer().with("Retry-After", RETRY));

@@ -225,9 +225,8 @@ impl Sessions {
         self.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins one for this caller, and says which of his it took the place of; fails where there is
-    /// no room.
-    pub fn open(&self, owner: &str, now: Instant) -> Result<(Arc<Session>, Option<Arc<Session>>)> {
+    /// Begins one for this caller; fails where there is no room.
+    pub fn open(&self, owner: &str, now: Instant) -> Result<Arc<Session>> {
         let id = hex(&auth::random::<ID>()?);
         let mut all = self.all();
         self.expire(&mut all, now);
@@ -258,7 +257,7 @@ impl Sessions {
         let (owner, next, state) = (owner.to_owned(), AtomicU64::new(1), Mutex::new(state));
         let session = Arc::new(Session { id, owner, next, state });
         all.push(session.clone());
-        Ok((session, oldest))
+        Ok(session)
     }
 
     /// The session of this id, if it is this caller's and has not ended.
@@ -270,9 +269,11 @@ impl Sessions {
         Some(session)
     }
 
-    /// Ends a session.
-    pub fn end(&self, session: &Arc<Session>) {
+    /// Ends a session: nobody finds it any more, then its calls are `told`, and then its questions end,
+    /// which so are not answered.
+    pub fn end(&self, session: &Arc<Session>, told: impl FnOnce()) {
         self.all().retain(|it| !Arc::ptr_eq(it, session));
+        told();
         session.end(true);
     }
 
@@ -316,7 +317,7 @@ mod tests {
     fn a_session_is_its_owners_alone_and_ends_when_it_rests() {
         let (it, start) = (sessions(9, 9), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
-        let id = it.open("alice", start).unwrap().0.id.clone();
+        let id = it.open("alice", start).unwrap().id.clone();
         assert!(id.len() == 48 && id.bytes().all(|it| it.is_ascii_hexdigit()));
         assert!(it.find(&id, "bob", start).is_none() && it.find("", "alice", start).is_none());
         assert!(it.find(&id, "alice", after(59)).is_some());
@@ -330,10 +331,9 @@ mod tests {
     fn sessions_are_bounded_and_a_callers_own_makes_room_for_his_next() {
         let (it, start) = (sessions(3, 2), Instant::now());
         let open = |owner: &str, after| it.open(owner, start + Duration::from_secs(after));
-        let first = open("alice", 0).unwrap().0;
-        let second = open("alice", 1).unwrap().0;
-        let (_third, instead) = open("alice", 2).unwrap();
-        assert_eq!(instead.unwrap().id, first.id);
+        let first = open("alice", 0).unwrap();
+        let second = open("alice", 1).unwrap();
+        assert!(open("alice", 2).is_ok());
         assert!(it.find(&first.id, "alice", start).is_none() && first.ask().is_err());
         assert!(open("bob", 3).is_ok());
         let error = open("carol", 3).map(|_| ()).unwrap_err().to_string();
@@ -342,13 +342,13 @@ mod tests {
         let error = open("alice", 4).map(|_| ()).unwrap_err().to_string();
         assert!(error.contains("2 sessions of this caller"), "{error}");
         drop(busy);
-        it.end(&second);
+        it.end(&second, || ());
         assert!(open("carol", 5).is_ok());
     }
 
     #[test]
     fn answers_find_their_question_and_no_other() {
-        let it = sessions(1, 1).open("alice", Instant::now()).unwrap().0;
+        let it = sessions(1, 1).open("alice", Instant::now()).unwrap();
         let (one, two) = (it.ask().unwrap(), it.ask().unwrap());
         let answer = |id: Option<Id>| it.answered(Response { id, result: Some(Object::new()) });
         answer(None);
