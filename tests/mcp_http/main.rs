@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "the pretend fleet serves other tests too")]
 
 mod calls;
+mod clients;
 mod ending;
 #[path = "../common/fleet.rs"]
 mod fleet;

@@ -424,12 +424,13 @@ pub struct Trial(pub Mutex<Vec<String>>);
 
 impl Extra for Trial {
     fn takes(&self, request: &rpc::Request) -> bool {
-        request.method.starts_with("trial/")
+        let tool = json::get_text(&request.params, "name").unwrap_or_default();
+        request.method.starts_with("trial/") || tool.starts_with("trial_")
     }
 
     fn answer(&self, request: &rpc::Request, call: &Arc<Call>, caller: Caller) -> rpc::Answer {
         let outcome = match request.method.as_str() {
-            "trial/consent" => match &caller.asks {
+            "trial/consent" | "tools/call" => match &caller.asks {
                 None => Ok("nobody to ask".to_owned()),
                 Some(asks) => asks("Delete web?", &caller.cancel).map(|it| it.to_string()),
             },
@@ -444,7 +445,8 @@ impl Extra for Trial {
         };
         let text = outcome.unwrap_or_else(|it| it.to_string());
         self.0.lock().unwrap().push(text.clone());
-        Ok(format!("{{\"said\":{}}}", json::quote(&text)))
+        let said = json::quote(&text);
+        Ok(format!(r#"{{"said":{said},"content":[{{"type":"text","text":{said}}}]}}"#))
     }
 
     fn mirrored(&self, tool: &str) -> Vec<(String, String)> {
