@@ -85,8 +85,9 @@ pub struct Settings {
     /// The longest message, in bytes.
     pub longest: u64,
     pub sessions: Bounds,
-    /// Open requests that hear of changes.
+    /// Open requests that hear of changes, and those of one caller where callers are told apart.
     pub listens: usize,
+    pub listens_each: usize,
     /// After so long a call that wants to hear of progress is answered by a stream, come what may.
     pub patience: Duration,
     /// After so long without a word a stream says that it is alive; and every other call is answered
@@ -114,6 +115,7 @@ impl Default for Settings {
             longest: 4 << 20,
             sessions: Bounds { all: 256, each: 64, idle: Duration::from_secs(1800) },
             listens: 1024,
+            listens_each: 128,
             patience: Duration::from_secs(1),
             alive: Duration::from_secs(15),
             extra: None,

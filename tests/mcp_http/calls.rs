@@ -65,17 +65,25 @@ fn what_is_there_at_once_is_no_stream() {
 
 #[test]
 fn what_is_silent_for_long_says_that_it_is_alive() {
-    let it = start(|it| it.alive = Duration::from_millis(10));
-    let mut client = it.connect();
-    client.send(&legacy("1", "tools/call", SLOW));
-    let heard = client.hear();
-    assert!(heard.is_stream(), "{heard:?}");
-    for _ in 0..2 {
-        assert_eq!(client.piece().unwrap(), ": still here\n\n");
+    // `stuck` of this tool reports nothing; who wants to hear of progress is told sooner.
+    let wants = with_token("1", "get_vm_info", r#""name":"stuck""#);
+    let plain = legacy("1", "tools/call", r#""name":"get_vm_info","arguments":{"name":"stuck"}"#);
+    for (ask, patience) in [(wants, 0), (plain, 3_600_000)] {
+        let it = start(|it| {
+            it.patience = Duration::from_millis(patience);
+            it.alive = Duration::from_millis(10);
+        });
+        let mut client = it.connect();
+        client.send(&ask);
+        let heard = client.hear();
+        assert!(heard.is_stream(), "{heard:?}");
+        for _ in 0..2 {
+            assert_eq!(client.piece().unwrap(), ": still here\n\n");
+        }
+        it.stage.release();
+        let rest = client.rest();
+        assert!(rest.len() == 1 && is_answer(&rest[0]));
     }
-    it.stage.release();
-    let rest = client.rest();
-    assert!(rest.len() == 1 && is_answer(&rest[0]));
 }
 
 #[test]

@@ -22,7 +22,7 @@ fn the_official_client_lists_calls_hears_cancels_and_is_asked() {
     {
         let it = start(|it| it.extra = Some(Arc::new(Trial::default())));
         let out = Command::new(python())
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/sdk_http.py"))
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp_http/client.py"))
             .arg(format!("http://{}/mcp", it.addresses()[0]))
             .arg(mode)
             .env("NO_PROXY", "*")

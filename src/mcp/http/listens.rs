@@ -52,11 +52,11 @@ impl Listens {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place; none if there are `most` in all, or too many of this caller.
-    pub fn reserve(self: &Arc<Listens>, owner: &str, most: usize) -> Option<Place> {
+    /// Takes a place; none if there are `most` in all, or `each` of this caller.
+    pub fn reserve(self: &Arc<Listens>, owner: &str, most: usize, each: usize) -> Option<Place> {
         let mut state = self.state();
         let his = state.places.iter().filter(|it| it.1 == owner).count();
-        if state.places.len() >= most || his >= watch::MOST {
+        if state.places.len() >= most || his >= each {
             return None;
         }
         let key = state.next;

@@ -58,6 +58,10 @@ impl Inner {
             Err(refusal) => reply.answer(refusal),
             Ok((session, true)) => {
                 session.listen(reply.stream(": begun\n\n"));
+                // The end may have come in between, and has then missed this one.
+                if self.stopping.load(Ordering::SeqCst) {
+                    self.sessions.hush();
+                }
                 self.look();
             }
             Ok((session, false)) => {
@@ -316,9 +320,12 @@ impl Inner {
 
     fn listen(self: &Arc<Inner>, request: &rpc::Request, turn: Turn<'_>, uris: Vec<String>) {
         let id = request.id.clone();
-        let Some(place) = self.listens.reserve(&turn.who.id, self.settings.listens) else {
-            let answer = ladder::answer(503, Some(&id), &watch::too_many());
-            return turn.reply.answer(answer.with("Retry-After", RETRY));
+        let most = self.settings.listens;
+        let each = self.settings.door.as_ref().map_or(most, |_| self.settings.listens_each);
+        let Some(place) = self.listens.reserve(&turn.who.id, most, each) else {
+            let refusal = Refused::new(503, "too many requests are kept open; end one of them");
+            let refusal = Refused { id: Some(id), ..refusal };
+            return turn.reply.answer(refusal.answer().with("Retry-After", RETRY));
         };
         if uris.is_empty() {
             self.listens.open(place, id, turn.reply, Vec::new());

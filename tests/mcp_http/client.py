@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Drives a service over HTTP by the official Python MCP client, in both protocol eras.
 
-    tests/peers/.build/venv/bin/python tests/peers/sdk_http.py URL MODE
+    tests/peers/.build/venv/bin/python tests/mcp_http/client.py URL MODE
 
-tests/mcp_http starts the service, which has the tool `trial_consent` that asks back, and a machine
+The test beside it starts the service, which has the tool `trial_consent` that asks back, and a machine
 `slow` that works until it is cancelled. MODE is legacy, 2026-07-28 or auto. Prints what it saw.
 """
 
