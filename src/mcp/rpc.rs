@@ -52,16 +52,15 @@ impl Id {
 pub enum Message {
     Request(Request),
     Notification(Notification),
-    /// An answer, asked for or not.
     Response(Response),
 }
 
-/// What a client answers to a question of ours.
+/// What a client answers to a request of ours.
 #[derive(Debug)]
 pub struct Response {
-    /// Which question; none where that cannot be read.
+    /// None where it cannot be one of ours.
     pub id: Option<Id>,
-    /// None for an error.
+    /// None where it failed there, or is no object.
     pub result: Option<Object>,
 }
 
@@ -158,10 +157,10 @@ fn message(mut members: Object) -> Result<Message, Refusal> {
             return Err(invalid(format!("`method` must be a string, not {}", json::sort(&other))));
         }
         None if members.contains_key("result") || members.contains_key("error") => {
-            let result = match members.remove("result") {
-                Some(Value::Object(result)) => Some(result),
+            let result = members.remove("result").and_then(|it| match it {
+                Value::Object(result) => Some(result),
                 _ => None,
-            };
+            });
             return Ok(Message::Response(Response { id, result }));
         }
         None => return Err(invalid("`method` is missing".to_owned())),

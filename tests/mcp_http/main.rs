@@ -8,6 +8,7 @@
 
 mod calls;
 mod clients;
+mod elsewhere;
 mod ending;
 #[path = "../common/fleet.rs"]
 mod fleet;
