@@ -46,6 +46,13 @@ fn a_client_that_can_be_asked_gets_a_session_of_its_own() {
     let twice = by(within(within(legacy("1", "ping", ""), &id), &id), "ann")
         .but("MCP-Protocol-Version", "");
     assert_eq!(it.ask(&twice).status, 400);
+    for (able, session) in
+        [("{}", true), (r#"{"form":{},"url":{}}"#, true), (r#"{"url":{}}"#, false), ("null", false)]
+    {
+        let hello = HELLO.replace(r#""elicitation":{}"#, &format!(r#""elicitation":{able}"#));
+        let heard = it.ask(&by(legacy("0", "initialize", &hello), "ann"));
+        assert_eq!((heard.code(), heard.session().is_some()), (0, session), "{able}");
+    }
     // To begin again needs no old session, not even one that there is.
     assert_eq!(
         it.ask(&by(legacy("0", "initialize", HELLO), "ann").with("Mcp-Session-Id", "gone")).status,
