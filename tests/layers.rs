@@ -49,7 +49,8 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // ring: random correlation ids.
     ("tools", "error text audit auth metrics files ova hv serial", "ring"),
     ("tools/esxi", "error text audit auth metrics files ova hv tools vsphere vim", ""),
-    ("mcp", "error text audit auth metrics files hv serial tools", "smol"),
+    // web: the edge gives its requests to mcp/http.rs.
+    ("mcp", "error text audit auth metrics files web hv serial tools", "smol"),
     // auth: the words of levels. zeroize: whole env files are read, passwords in them, and wiped after.
     ("config", "error text auth", "zeroize"),
     ("logging", "error text", ""),

@@ -51,7 +51,7 @@ impl Clock {
 }
 
 /// Random bytes of the system.
-fn random<const N: usize>() -> Result<[u8; N]> {
+pub fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
     match SystemRandom::new().fill(&mut bytes) {
         Ok(()) => Ok(bytes),

@@ -70,7 +70,8 @@ fn wrong(key: &str, want: &str, value: &Value) -> Failure {
     Failure::params(format!("{key} in `_meta` must be {want}, not {}", json::sort(value)))
 }
 
-fn unsupported(version: &str) -> Failure {
+/// For a version that is neither spoken nor reached by `initialize`.
+pub fn unsupported(version: &str) -> Failure {
     let said = format!("unsupported protocol version `{}`", crate::error::quoted(version));
     Failure::new(UNSUPPORTED_VERSION, said).with(json::object([
         ("supported", json::texts(&supported())),

@@ -21,6 +21,8 @@ pub const INVALID_PARAMS: i64 = -32602;
 pub const INTERNAL: i64 = -32603;
 /// No such resource, for clients of the older era.
 pub const NO_RESOURCE: i64 = -32002;
+/// The headers say something else than the message.
+pub const HEADERS: i64 = -32020;
 /// The request names a version of the protocol that we do not speak.
 pub const UNSUPPORTED_VERSION: i64 = -32022;
 
@@ -129,7 +131,7 @@ pub fn parse(line: &[u8]) -> Result<Option<Message>, Refusal> {
         Value::Array(_) => Err(refused(
             None,
             INVALID_REQUEST,
-            "batches are not part of this protocol; send one message a line",
+            "batches are not part of this protocol; send one message at a time",
         )),
         other => {
             let said = format!("a message must be an object, not {}", json::sort(&other));
@@ -209,6 +211,12 @@ pub fn response(id: Option<&Id>, answer: &Answer) -> String {
             head.object("error", error).json()
         }
     }
+}
+
+/// The text of a question to the client, without its newline.
+pub fn question(id: &Id, method: &str, params: &str) -> String {
+    let head = Body::new().text("jsonrpc", "2.0").raw("id", id.json());
+    head.text("method", method).raw("params", params).json()
 }
 
 /// The text of a notification, without its newline.

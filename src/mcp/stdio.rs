@@ -11,16 +11,16 @@ use std::time::Duration;
 
 use crate::auth::approval::LIFETIME;
 use crate::auth::principal::Principal;
-use crate::error::{Error, Kind, Result};
+use crate::error::Result;
 use crate::mcp::ask;
 use crate::mcp::lines;
 use crate::mcp::lines::Line;
 use crate::mcp::link::{Link, Owed};
-use crate::mcp::pool::{Fate, Pool, Size};
-use crate::mcp::progress;
+use crate::mcp::pool::{Pool, Size};
 use crate::mcp::rpc;
-use crate::mcp::rpc::{Answer, Failure, INVALID_REQUEST, Id, Message, Notification, Request};
+use crate::mcp::rpc::{Failure, INVALID_REQUEST, Id, Message, Notification, Request};
 use crate::mcp::server::{Server, Step};
+use crate::mcp::turn;
 use crate::mcp::watch::Watches;
 use crate::mcp::work::Work;
 use crate::text::json;
@@ -245,7 +245,11 @@ impl Desk {
             caller = caller.asked_by(Some(asks));
         }
         let ticket = self.pool.submit(move |fate| {
-            let answer = worked(&link, &ours, work, fate, caller);
+            let caller = caller.cancelled_by(ours.cancel.clone());
+            let (out, its) = (link.clone(), ours.clone());
+            let begins = |deed| _ = ours.deed.set(deed);
+            let tell = move |line: &str| out.tell(&its, line);
+            let answer = turn::take(work, fate, caller, begins, tell);
             link.settle(&ours, &answer);
             drop(running);
         });
@@ -263,25 +267,6 @@ impl Desk {
             self.pool.forget(*ticket);
         }
     }
-}
-
-fn worked(link: &Arc<Link>, owed: &Arc<Owed>, work: Work, fate: Fate, caller: Caller) -> Answer {
-    if fate == Fate::Full {
-        return work.refuse(
-            &Error::new(Kind::Busy, "too many calls at once")
-                .hint("Wait for some of them to end, then try again"),
-        );
-    }
-    if owed.cancel.is_cancelled() {
-        return work
-            .refuse(&Error::new(Kind::Cancelled, "jumpvisor is ending; this was not begun"));
-    }
-    let _ = owed.deed.set(work.deed());
-    let watcher = work.progress_token().cloned().map(|token| {
-        let (link, owed) = (link.clone(), owed.clone());
-        progress::watcher(token, move |line| link.tell(&owed, line))
-    });
-    work.run(caller.cancelled_by(owed.cancel.clone()).watched_by(watcher))
 }
 
 /// Puts a question to the person at the other end, and waits for their answer.

@@ -14,7 +14,7 @@ use crate::mcp::body::Body;
 use crate::mcp::era::Era;
 use crate::mcp::link::{Link, Owed, Running};
 use crate::mcp::rpc;
-use crate::mcp::rpc::Id;
+use crate::mcp::rpc::{Answer, Id};
 use crate::mcp::work::{reading, refused};
 use crate::serial::hub::{Console, State};
 use crate::text::json;
@@ -24,7 +24,7 @@ use crate::tools::run::{Caller, Gate};
 /// Subscriptions of one connection, and URIs of one of them.
 pub const MOST: usize = 32;
 /// Between two looks at a console.
-const PAUSE: Duration = Duration::from_millis(250);
+pub const PAUSE: Duration = Duration::from_millis(250);
 
 /// Where a notification says which open request it belongs to.
 const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
@@ -57,10 +57,29 @@ impl Drop for Counted {
 }
 
 /// A console that is watched, and how it was when its watcher last looked.
-struct Seen {
-    uri: String,
+pub struct Seen {
+    pub uri: String,
     console: Console,
     last: (u64, State),
+}
+
+impl Seen {
+    /// The console of a URI, as the caller may see it; asks the hypervisor.
+    pub fn of(gate: &Gate, caller: &Caller, uri: &str) -> Result<Seen> {
+        let call = reading(gate, caller.cancel.clone());
+        let console = resources::console(gate, &call, &caller.who, uri)?;
+        let now = console.status();
+        Ok(Seen { uri: uri.to_owned(), console, last: (now.position, now.state) })
+    }
+
+    /// Tells of a change since the last look; again at the next one where that could not be told.
+    pub fn look(&mut self, tell: &dyn Fn(&str) -> bool) {
+        let now = self.console.status();
+        let now = (now.position, now.state);
+        if now != self.last && tell(&self.uri) {
+            self.last = now;
+        }
+    }
 }
 
 impl Watches {
@@ -78,9 +97,7 @@ impl Watches {
         };
         let counted = Counted(self.0.clone());
         if self.0.count.fetch_add(1, Ordering::SeqCst) >= MOST {
-            let error = Error::new(Kind::Busy, format!("more than {MOST} subscriptions"))
-                .hint("End one of them first");
-            return link.answer(Some(id), &refused(Era::Legacy, "subscription", error));
+            return link.answer(Some(id), &too_many());
         }
         let Some((owed, running)) = link.begin(id) else { return };
         let (watches, link, gate) = (self.clone(), link.clone(), gate.clone());
@@ -129,7 +146,7 @@ impl Watches {
         uri: String,
         running: Running,
     ) {
-        let seen = match seen(gate, &caller, &uri) {
+        let seen = match Seen::of(gate, &caller, &uri) {
             Ok(seen) => seen,
             Err(error) => return link.settle(owed, &refused(Era::Legacy, &uri, error)),
         };
@@ -138,17 +155,57 @@ impl Watches {
         link.settle(owed, &Ok(Body::new().json()));
         drop(running);
         watch(link, &mut [seen], &cancel, &|uri| {
-            link.say(&updated(uri, Body::new()));
+            link.say(&updated(uri, None));
         });
         self.end(&uri);
     }
 }
 
-fn seen(gate: &Gate, caller: &Caller, uri: &str) -> Result<Seen> {
-    let call = reading(gate, caller.cancel.clone());
-    let console = resources::console(gate, &call, &caller.who, uri)?;
-    let now = console.status();
-    Ok(Seen { uri: uri.to_owned(), console, last: (now.position, now.state) })
+/// The consoles of these that the caller may see, and all others only in the log.
+pub fn seen_of(gate: &Gate, caller: &Caller, uris: &[String]) -> Vec<Seen> {
+    let mut all = Vec::new();
+    for uri in uris {
+        match Seen::of(gate, caller, uri) {
+            Ok(it) => all.push(it),
+            Err(error) => crate::logging::info!("`{uri}` is not subscribed to: {error}"),
+        }
+    }
+    all
+}
+
+/// The first message of an open request: what of it is honoured.
+pub fn acknowledged(id: &Id, all: &[Seen]) -> String {
+    let honoured: Vec<&str> = all.iter().map(|it| it.uri.as_str()).collect();
+    let honoured = json::write(&json::texts(&honoured));
+    let params = Body::new()
+        .object("notifications", Body::new().raw("resourceSubscriptions", &honoured))
+        .object("_meta", belongs(id));
+    rpc::notification("notifications/subscriptions/acknowledged", params)
+}
+
+/// That a resource has changed; to an open request, or to nobody's.
+pub fn updated(uri: &str, id: Option<&Id>) -> String {
+    let mut params = Body::new().text("uri", uri);
+    if let Some(id) = id {
+        params = params.object("_meta", belongs(id));
+    }
+    rpc::notification("notifications/resources/updated", params)
+}
+
+/// The last message of an open request.
+pub fn over(id: &Id) -> Answer {
+    Ok(Era::Modern.finish(Body::new(), belongs(id), None))
+}
+
+/// The answer to one subscription too many.
+pub fn too_many() -> Answer {
+    let error = Error::new(Kind::Busy, format!("more than {MOST} subscriptions"))
+        .hint("End one of them first");
+    refused(Era::Legacy, "subscription", error)
+}
+
+fn belongs(id: &Id) -> Body {
+    Body::new().raw(SUBSCRIPTION_KEY, id.json())
 }
 
 /// An open request: acknowledged with what can be honoured, ended by whoever of the two ends it.
@@ -161,32 +218,12 @@ fn listen(
     uris: &[String],
     running: Running,
 ) {
-    let meta = || Body::new().raw(SUBSCRIPTION_KEY, id.json());
-    let mut all: Vec<Seen> = Vec::new();
-    for uri in uris {
-        match seen(gate, &caller, uri) {
-            Ok(it) => all.push(it),
-            Err(error) => crate::logging::info!("`{uri}` is not subscribed to: {error}"),
-        }
-    }
-    let honoured: Vec<&str> = all.iter().map(|it| it.uri.as_str()).collect();
-    let honoured = json::write(&json::texts(&honoured));
-    let params = Body::new()
-        .object("notifications", Body::new().raw("resourceSubscriptions", &honoured))
-        .object("_meta", meta());
-    link.tell(owed, &rpc::notification("notifications/subscriptions/acknowledged", params));
+    let mut all = seen_of(gate, &caller, uris);
+    link.tell(owed, &acknowledged(id, &all));
     // Nobody waits for it when the input ends.
     drop(running);
-    watch(link, &mut all, &owed.cancel, &|uri| link.tell(owed, &updated(uri, meta())));
-    link.settle(owed, &Ok(Era::Modern.finish(Body::new(), meta(), None)));
-}
-
-fn updated(uri: &str, meta: Body) -> String {
-    let mut params = Body::new().text("uri", uri);
-    if !meta.is_empty() {
-        params = params.object("_meta", meta);
-    }
-    rpc::notification("notifications/resources/updated", params)
+    watch(link, &mut all, &owed.cancel, &|uri| link.tell(owed, &updated(uri, Some(id))));
+    link.settle(owed, &over(id));
 }
 
 /// Tells of changes until it is cancelled or the connection ends.
@@ -196,14 +233,12 @@ fn watch(link: &Link, all: &mut [Seen], cancel: &Cancel, tell: &dyn Fn(&str)) {
         if cancel.is_cancelled() || phase.closing() || phase.input_ended {
             return;
         }
-        for it in &mut *all {
-            let now = it.console.status();
-            let now = (now.position, now.state);
-            if now != it.last {
-                it.last = now;
-                tell(&it.uri);
-            }
-        }
+        all.iter_mut().for_each(|it| {
+            it.look(&|uri| {
+                tell(uri);
+                true
+            })
+        });
         std::thread::sleep(PAUSE);
     }
 }

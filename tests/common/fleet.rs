@@ -18,6 +18,7 @@ use jumpvisor::hv::machines::{Depth, Machines, Unknown};
 use jumpvisor::hv::model::{About, Check, Machine, MachineDetail, MachineRef, PowerState, Status};
 use jumpvisor::hv::places::{Place, PlaceKind, Places};
 use jumpvisor::hv::power::{Power, Switched, Verb};
+use jumpvisor::hv::serials::{Port, Serials};
 use jumpvisor::hv::snapshots::Snapshots;
 use jumpvisor::metrics::Metrics;
 use jumpvisor::tools::offer::Offer;
@@ -35,6 +36,8 @@ pub struct Stage {
     /// Switches that are being flipped now.
     pub busy: AtomicUsize,
     pub cancelled: AtomicUsize,
+    /// Serial ports of its machines; none unless a test adds them.
+    pub ports: Mutex<Vec<Port>>,
 }
 
 impl Stage {
@@ -171,9 +174,17 @@ impl Power for Fake {
     }
 }
 
+impl Serials for Fake {
+    fn ports(&self, _: &Call, machine: Option<&str>) -> Result<Vec<Port>> {
+        let fits = |it: &&Port| machine.is_none_or(|name| it.machine.name == name);
+        Ok(self.0.ports.lock().unwrap().iter().filter(fits).cloned().collect())
+    }
+}
+
 impl Host for Fake {
-    fn serials(&self) -> Option<&dyn jumpvisor::hv::serials::Serials> {
-        None
+    fn serials(&self) -> Option<&dyn Serials> {
+        let some = !self.0.ports.lock().unwrap().is_empty();
+        some.then_some(self)
     }
 
     fn status(&self) -> Status {

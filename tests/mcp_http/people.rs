@@ -1,0 +1,131 @@
+//! Callers: who is let in, who must be asked elsewhere, who asks too often.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jumpvisor::auth::keys;
+use jumpvisor::auth::keys::Keys;
+use jumpvisor::auth::policy::Policy;
+use jumpvisor::auth::signin::SignIn;
+
+use crate::stage::*;
+
+fn by(ask: Ask, token: &str) -> Ask {
+    ask.with("Authorization", &format!("Bearer {token}"))
+}
+
+#[test]
+fn keys_in_either_header_and_no_key() {
+    let (key, line) = keys::new("backup", &["vsphere-readers"]).unwrap();
+    let signin =
+        SignIn { policy: Policy::built_in(), keys: Keys::parse(&line).unwrap(), issuer: None };
+    let it = start(|it| it.door = Some(Box::new(signin)));
+    let list = modern("1", "tools/list", "");
+    assert_eq!(it.ask(&by(list.clone(), key.reveal())).status, 200);
+    assert_eq!(it.ask(&list.clone().with("X-API-Key", key.reveal())).status, 200);
+    for (ask, status) in [
+        (list.clone(), 401),
+        (by(list.clone(), "wrong"), 401),
+        (by(list.clone(), key.reveal()).with("X-API-Key", key.reveal()), 400),
+        (get("/mcp"), 401),
+    ] {
+        let heard = it.ask(&ask);
+        assert_eq!(heard.status, status);
+        assert!(
+            heard.header("WWW-Authenticate").unwrap().starts_with("Bearer realm="),
+            "{heard:?}"
+        );
+        assert!(!heard.body.contains("wrong") && heard.code() == -32600, "{heard:?}");
+    }
+    // A key's rights are told by the tool's answer: nobody could give it more.
+    let call = modern("1", "tools/call", r#""name":"power_on","arguments":{"name":"web"}"#);
+    let heard = it.ask(&by(call, key.reveal()));
+    assert_eq!((heard.status, heard.code()), (200, 0));
+    assert!(heard.body.contains("\"isError\":true") && heard.body.contains("denied"), "{heard:?}");
+    // Health needs none.
+    assert_eq!((it.ask(&get("/healthz")).status, it.ask(&get("/readyz")).status), (200, 200));
+    assert_eq!(it.ask(&get("/.well-known/oauth-protected-resource")).status, 404);
+}
+
+#[test]
+fn where_to_sign_in_is_told_in_every_way() {
+    let it = guarded(|_| ());
+    let heard = it.ask(&modern("1", "tools/list", ""));
+    let challenge = heard.header("WWW-Authenticate").unwrap();
+    let at = "https://jump.example/.well-known/oauth-protected-resource/mcp";
+    assert_eq!(heard.status, 401);
+    assert!(challenge.contains(&format!("resource_metadata=\"{at}\"")), "{challenge}");
+    assert!(challenge.contains("scope=\"groups\""), "{challenge}");
+    for path in ["", "/mcp", "/"] {
+        let path = format!("/.well-known/oauth-protected-resource{path}");
+        let heard = it.ask(&get(&path).but("Host", "proxy.internal"));
+        assert_eq!((heard.status, heard.header("Access-Control-Allow-Origin")), (200, Some("*")));
+        assert!(heard.body.contains(r#""resource":"https://jump.example/mcp""#), "{heard:?}");
+    }
+    assert_eq!(it.ask(&get("/.well-known/oauth-protected-resource/x")).status, 404);
+    // A page of another origin may read why it was refused.
+    let ask = modern("1", "tools/list", "")
+        .but("Host", "localhost:8")
+        .with("Origin", "http://localhost:8");
+    let heard = it.ask(&ask);
+    assert_eq!(heard.status, 401);
+    assert!(heard.header("Access-Control-Expose-Headers").unwrap().contains("WWW-Authenticate"));
+}
+
+#[test]
+fn who_needs_more_rights_is_sent_for_them() {
+    let it = guarded(|_| ());
+    let call = modern("1", "tools/call", r#""name":"power_on","arguments":{"name":"web"}"#);
+    let heard = it.ask(&by(call.clone(), "eve:vsphere-readers"));
+    assert_eq!(heard.status, 403);
+    let challenge = heard.header("WWW-Authenticate").unwrap();
+    assert!(challenge.contains("error=\"insufficient_scope\""), "{challenge}");
+    assert!(challenge.contains("power_on") && challenge.contains("power_ops"), "{challenge}");
+    assert_eq!(it.stage.asked.load(Ordering::SeqCst), 0);
+    for user in ["op:vsphere-operators", "admin:vsphere-super-admins"] {
+        let heard = it.ask(&by(call.clone(), user));
+        assert!(heard.status == 200 && !heard.body.contains("isError"), "{heard:?}");
+    }
+    assert_eq!(it.ask(&by(call, "eve:nobody")).status, 403);
+}
+
+#[test]
+fn a_token_that_must_be_looked_up_keeps_nobody_waiting() {
+    let porter = Porter::default();
+    let (open, waiting) = (Arc::clone(&porter.open), Arc::clone(&porter.waiting));
+    let it = start(|it| it.door = Some(Box::new(porter)));
+    let mut slow = it.connect();
+    slow.send(&by(modern("1", "tools/list", ""), "slow:vsphere-readers"));
+    until("it waits", || waiting.load(Ordering::SeqCst));
+    assert_eq!(it.ask(&by(modern("1", "tools/list", ""), "eve:vsphere-readers")).status, 200);
+    open.store(true, Ordering::SeqCst);
+    assert_eq!(slow.hear().status, 200);
+}
+
+#[test]
+fn who_asks_too_often_waits_and_others_do_not() {
+    let it = guarded(|it| it.per_user = 3);
+    let ask = |user: &str| it.ask(&by(legacy("1", "ping", ""), user));
+    let eve = "eve:vsphere-readers";
+    assert_eq!([ask(eve).status, ask(eve).status, ask(eve).status], [200; 3]);
+    let heard = ask(eve);
+    assert_eq!((heard.status, heard.code()), (429, -32600));
+    let seconds: u64 = heard.header("Retry-After").unwrap().parse().unwrap();
+    assert!((1..=20).contains(&seconds), "{seconds}");
+    assert_eq!(ask("ann:vsphere-readers").status, 200);
+
+    let it = guarded(|it| {
+        it.per_address = 3;
+        it.trusted = Box::new(|ip| ip.is_some_and(|it| it.is_loopback()));
+    });
+    let from = |told: &str| it.ask(&legacy("1", "ping", "").with("X-Forwarded-For", told)).status;
+    // Also who is not let in, and what he writes himself does not help.
+    assert_eq!([from("192.0.2.1"), from("6.6.6.6, 192.0.2.1"), from("192.0.2.1")], [401; 3]);
+    assert_eq!((from("192.0.2.1"), from("7.7.7.7, 192.0.2.1")), (429, 429));
+    assert_eq!(from("192.0.2.2"), 401);
+    // Nobody is believed who is not trusted.
+    let it = start(|it| it.per_address = 2);
+    let from = |told: &str| it.ask(&legacy("1", "ping", "").with("X-Forwarded-For", told)).status;
+    assert_eq!([from("1.1.1.1"), from("2.2.2.2"), from("3.3.3.3")], [200, 200, 429]);
+    assert_eq!(it.ask(&get("/healthz")).status, 200);
+}
