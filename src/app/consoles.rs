@@ -270,6 +270,13 @@ impl Outside for Consoles {
         failed.map_or(Ok(None), Err)
     }
 
+    fn refused(&self, from: IpAddr, why: &str) {
+        let Ok(gate) = self.gate() else { return };
+        let mut entry = Entry::new(&correlation_id(), &from.to_string(), "console");
+        entry.add("event", json::text("SESSION_REFUSED"));
+        gate.audit.write(entry.ended(Duration::ZERO, Some(why.to_owned())));
+    }
+
     /// Written at once: a line in the audit log takes some microseconds, and there is none but at the
     /// beginning and the end of a session.
     fn session(&self, number: u64, about: &About, who: &str, what: Session<'_>) {

@@ -15,6 +15,7 @@ use crate::hv::call::{Call, Cancel, Rights};
 use crate::hv::serials::Port;
 use crate::serial::hub::{Hub, Place, Way};
 use crate::tools::serial_line::about;
+use crate::web::serve::listen::who_listens;
 
 /// How often a server is asked for its ports; while it does not answer, twice as long each time.
 const ROUND: Duration = Duration::from_secs(30);
@@ -188,7 +189,8 @@ impl Turn {
         }
         if !known && let Some(path) = hub.holder(&about) {
             if !self.foreign.contains(&about.place) {
-                log::warn!("another process holds the console at {}", path.display());
+                let who = who_listens(&path).unwrap_or_default();
+                log::warn!("{who} holds the console at {}", path.display());
                 self.foreign.push(about.place);
             }
             return Ok(());

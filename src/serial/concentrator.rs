@@ -86,13 +86,14 @@ pub(crate) async fn serve(
                 dial::watch(socket.get_ref());
                 let from = from.ip();
                 if !inner.outside.may_dial_in(from) {
-                    let text = format!("{from} dialled in, and is no configured host");
-                    inner.desk().complain(&text);
+                    let text = "dialled in, and is no configured host";
+                    inner.desk().complain(&*inner.outside, from, text);
                     continue;
                 }
                 let mut desk = inner.desk();
                 if desk.unknown >= UNKNOWN {
-                    desk.complain(&format!("{from} was refused: {UNKNOWN} others do not say who"));
+                    let text = format!("was refused: {UNKNOWN} others do not say who");
+                    desk.complain(&*inner.outside, from, &text);
                     continue;
                 }
                 desk.unknown += 1;
@@ -164,7 +165,8 @@ impl Call {
             Ok(it) => it,
             Err(why) => {
                 if let Some(hub) = self.hub.upgrade() {
-                    hub.desk().complain(&format!("{} was refused: {why}", self.from));
+                    let text = format!("was refused: {why}");
+                    hub.desk().complain(&*hub.outside, self.from, &text);
                 }
                 // To close while it still speaks would make its system throw the answer away.
                 let goodbye = poll_fn(|context| {

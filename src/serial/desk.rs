@@ -3,6 +3,7 @@
 //! It must not know sockets. Surprising: who has a console is written in the console, as the number
 //! of a line; here only stands what that line said about itself.
 
+use std::net::IpAddr;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +12,7 @@ use smol::Task;
 
 use crate::serial::console::Console;
 use crate::serial::console::State;
-use crate::serial::hub::Inner;
+use crate::serial::hub::{Inner, Outside};
 use crate::serial::moves::{Moved, Moves};
 use crate::serial::now::millis;
 use crate::serial::proxy::Identity;
@@ -54,16 +55,19 @@ impl Desk {
         line.console.tell(now, true);
     }
 
-    pub fn complain(&mut self, text: &str) {
+    /// Tells the log and the audit log of somebody who is not let in.
+    pub fn complain(&mut self, outside: &dyn Outside, from: IpAddr, text: &str) {
         if self.told.is_some_and(|it| it.elapsed() < Duration::from_secs(1)) {
             self.untold += 1;
             return;
         }
         self.told = Some(Instant::now());
-        match std::mem::take(&mut self.untold) {
-            0 => log::warn!("serial: {text}"),
-            more => log::warn!("serial: {text} ({more} others before)"),
-        }
+        let told = match std::mem::take(&mut self.untold) {
+            0 => format!("{from} {text}"),
+            more => format!("{from} {text} ({more} others before)"),
+        };
+        log::warn!("serial: {told}");
+        outside.refused(from, &told);
     }
 }
 

@@ -6,7 +6,6 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -163,7 +162,7 @@ impl Hub {
     pub fn holder(&self, about: &About) -> Option<PathBuf> {
         let path = socket_path(self.0.settings.sockets.as_deref()?, about);
         let ours = self.find(&about.place).is_some_and(|it| it.now().socket.is_some());
-        (!ours && UnixStream::connect(&path).is_ok()).then_some(path)
+        (!ours && listen::who_listens(&path).is_some()).then_some(path)
     }
 
     /// Finds a console or begins it. Another way replaces the line and keeps the transcript; a line

@@ -57,6 +57,9 @@ pub trait Outside: Send + Sync {
     /// A session of this number begins or ends, for the audit log: of a person, or of a line. Must be
     /// quick.
     fn session(&self, _number: u64, _about: &About, _who: &str, _what: Session<'_>) {}
+
+    /// Somebody dialled in and was not let in; once a second at most. Must be quick.
+    fn refused(&self, _from: IpAddr, _why: &str) {}
 }
 
 /// Without anything outside: consoles that are dialled without TLS.

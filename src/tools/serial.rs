@@ -126,11 +126,14 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
 }
 
 fn row(ctx: &Ctx<'_>, server: &str, port: &Port) -> Record {
-    let now = ctx.consoles.find(&about(server, port).place).map(|it| it.status());
+    let about = about(server, port);
+    let now = ctx.consoles.find(&about.place).map(|it| it.status());
+    let held = if now.is_none() { ctx.consoles.holder(&about) } else { None };
     let shown = match (&now, &port.trouble) {
         (Some(now), None) => state(now),
         (Some(now), Some(trouble)) => format!("{}; {trouble}", state(now)),
         (None, Some(trouble)) => trouble.clone(),
+        (None, None) if held.is_some() => "open in another process".to_owned(),
         (None, None) => "not open here".to_owned(),
     };
     let default = ctx.fleet.server(None).is_ok_and(|it| it.name == server);
@@ -138,7 +141,8 @@ fn row(ctx: &Ctx<'_>, server: &str, port: &Port) -> Record {
     if !default {
         attach.push_str(&format!(" --host {}", word(server)));
     }
-    let socket = now.as_ref().and_then(|it| it.socket.as_ref()).map(|it| it.display().to_string());
+    let socket = now.as_ref().and_then(|it| it.socket.clone()).or(held);
+    let socket = socket.map(|it| it.display().to_string());
     let tcp = now.as_ref().and_then(|it| it.tcp).map(|it| it.to_string());
     let ways = [socket.clone(), tcp.clone(), (!port.closed).then_some(attach)];
     let ways: Vec<String> = ways.into_iter().flatten().collect();

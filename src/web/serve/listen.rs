@@ -212,9 +212,7 @@ fn unix(path: &Path, mode: u32) -> io::Result<(Sockets, File)> {
         Ok(_) => match UnixStream::connect(path) {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
             Ok(it) => {
-                let who = sockopt::socket_peercred(&it);
-                let who = who.map_or(String::new(), |it| format!(" (process {})", it.pid));
-                let said = format!("another program listens there{who}");
+                let said = format!("{} listens there", other(&it));
                 return Err(io::Error::new(io::ErrorKind::AddrInUse, said));
             }
             Err(error) => return Err(error),
@@ -238,6 +236,17 @@ fn unix(path: &Path, mode: u32) -> io::Result<(Sockets, File)> {
     ready().inspect_err(|_: &io::Error| {
         let _ = fs::remove_file(&new);
     })
+}
+
+/// Who is at the other end, for a person.
+fn other(socket: &UnixStream) -> String {
+    let who = sockopt::socket_peercred(socket);
+    who.map_or("another program".to_owned(), |it| format!("process {}", it.pid.as_raw_nonzero()))
+}
+
+/// Who listens at the Unix socket of this path, for a person; none where nobody does.
+pub fn who_listens(path: &Path) -> Option<String> {
+    UnixStream::connect(path).ok().map(|it| other(&it))
 }
 
 /// A Unix socket that has a name and does not listen yet.
