@@ -107,8 +107,8 @@ impl Gate {
             None => return Outcome::Unknown(unknown_tool(name)),
         };
         let (started, correlation) = (Instant::now(), correlation_id());
-        let mut entry =
-            Entry::new(&correlation, &caller.who.name, tool.name).groups(&caller.who.groups);
+        let mut entry = Entry::new(&correlation, &caller.who.name, tool.name);
+        entry.of_groups(&caller.who.groups);
         let (_running, mut server) = (self.metrics.running(), "");
         let checked = permitted(tool, &caller).and_then(|()| Args::check(tool.args, arguments));
         let result = checked.and_then(|args| {

@@ -52,7 +52,12 @@ fn list(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
 }
 
 fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
-    let (read, now) = (ctx.metrics.read(), gauges(ctx.fleet, ctx.consoles, ctx.audit));
+    let read = ctx.metrics.read();
+    let now = gauges(&mut ctx.fleet.servers().iter(), ctx.consoles, ctx.audit);
+    // Counts of servers that the caller may not know are not for him either.
+    let known = |it: &&crate::metrics::ToolCount| {
+        matches!(it.server.as_str(), "" | "all") || now.servers.iter().any(|s| s.name == it.server)
+    };
     let tool = |it: &crate::metrics::ToolCount| {
         let kind = |(kind, count): &(&str, u64)| format!("{count} {kind}");
         let kinds: Vec<String> = it.errors.iter().map(kind).collect();
@@ -99,7 +104,7 @@ fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
     }
     Ok(Reply::record(
         record
-            .records("tools", read.tools.iter().map(tool).collect())
+            .records("tools", read.tools.iter().filter(known).map(tool).collect())
             .records("servers", now.servers.iter().map(server).collect()),
     ))
 }
