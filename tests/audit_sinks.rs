@@ -278,6 +278,49 @@ fn a_full_disk_stops_changes_of_the_whole_program_only_where_it_must() {
 }
 
 #[test]
+fn a_line_that_fits_in_part_is_taken_back() {
+    let folder = Folder::new("audit-part");
+    let path = folder.at("audit.jsonl");
+    // No file of the program may be larger than 1024 bytes, and it is not ended for trying.
+    let limited = r#"trap "" XFSZ; ulimit -f 1; exec "$0" --demo"#;
+    let mut process = Command::new("bash")
+        .args(["-c", limited, env!("CARGO_BIN_EXE_jumpvisor")])
+        .env("AUDIT_LOG", &path)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = process.stdin.take().unwrap();
+    for id in 0..8 {
+        let call = r#""method":"tools/call","params":{"name":"list_servers","arguments":{}}"#;
+        writeln!(input, r#"{{"jsonrpc":"2.0","id":{id},{call}}}"#).unwrap();
+    }
+    drop(input);
+    let ended = process.wait_with_output().unwrap();
+    let errors = String::from_utf8(ended.stderr).unwrap();
+    assert!((2..8).contains(&lines(&path).len()), "{errors}");
+    assert!(errors.contains("no room for the whole line"), "{errors}");
+}
+
+#[test]
+fn a_journal_that_takes_nothing_holds_nobody_up_for_long() {
+    let folder = Folder::new("audit-stuck");
+    let socket = folder.at("socket");
+    let _journal = UnixDatagram::bind(&socket).unwrap();
+    let audit = Audit::new(Sink::Journal(socket), false);
+    // As many wait in a socket as the system allows, ten to some hundreds.
+    for number in 0..5_000 {
+        audit.write(entry(&number.to_string(), 1));
+        if audit.trouble().is_some() {
+            break;
+        }
+    }
+    assert_eq!(audit.lost(), [("journal", 1)]);
+}
+
+#[test]
 fn several_sinks_get_each_line_and_metrics_and_check_tell_of_the_one_that_fails() {
     let folder = Folder::new("audit-several");
     let path = folder.at("audit.jsonl");

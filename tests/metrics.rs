@@ -30,9 +30,9 @@ fn after_some_calls() -> String {
     assert!(!call(&gate, "get_vm_info", &[("name", "nobody")]));
     assert!(!call(&gate, "get_vm_info", &[("nonsense", "1")]));
     let caller = Caller::local("ryan");
-    gate.noted(&caller, "resources/read", json::object([])).end(None);
+    gate.noted(&caller.who, "resources/read", json::object([])).end(None);
     // Ends by itself.
-    drop(gate.noted(&caller, "resources/read", json::object([])));
+    drop(gate.noted(&caller.who, "resources/read", json::object([])));
     gate.metrics.answered(200);
     gate.metrics.answered(429);
     gate.metrics.limited();

@@ -234,10 +234,15 @@ impl Entry {
         ]))
     }
 
-    /// The same, of somebody in these groups.
-    pub fn groups(mut self, groups: &[String]) -> Entry {
+    /// The groups by which the caller has his rights.
+    pub fn of_groups(&mut self, groups: &[String]) {
         self.0.insert("groups".to_owned(), json::texts(groups));
-        self
+    }
+
+    /// Marks the line with what befell the call, and with a further field.
+    pub fn event(&mut self, event: &str, field: &str, value: &str) {
+        self.0.insert("event".to_owned(), json::text(event));
+        self.0.insert(field.to_owned(), json::text(value));
     }
 
     /// Which server, and the arguments without their secrets.
@@ -254,12 +259,6 @@ impl Entry {
         self.0.insert("required_permission".to_owned(), json::text(level));
         self.0.insert("event".to_owned(), json::text("PERMISSION_DENIED"));
         self
-    }
-
-    /// Marks the line with what befell the call, and with a further field.
-    pub fn event(&mut self, event: &str, field: &str, value: &str) {
-        self.add("event", json::text(event));
-        self.add(field, json::text(value));
     }
 
     /// The same line so far, for something that befalls the call on its way.
@@ -294,7 +293,8 @@ mod tests {
     use super::*;
 
     fn entry() -> Entry {
-        let mut entry = Entry::new("0123", "ryan", "power_on").groups(&["ops".to_owned()]);
+        let mut entry = Entry::new("0123", "ryan", "power_on");
+        entry.of_groups(&["ops".to_owned()]);
         entry.about(Some("esx1"), json::object([("name", json::text("web"))]));
         entry.ended(Duration::from_micros(1_234_560), None)
     }
@@ -317,8 +317,9 @@ mod tests {
 
     #[test]
     fn a_denial_names_what_it_takes_and_has_no_result() {
-        let line =
-            json::write_object(&Entry::new("1", "guest", "delete_vm").denied("full_admin").0);
+        let mut entry = Entry::new("1", "guest", "delete_vm");
+        entry.event("PERMISSION_DENIED", "required_permission", "full_admin");
+        let line = json::write_object(&entry.0);
         for part in
             [r#""event":"PERMISSION_DENIED""#, r#""required_permission":"full_admin""#, "delete_vm"]
         {

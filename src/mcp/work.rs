@@ -108,7 +108,7 @@ impl Work {
             }
             Task::Read { uri } => read(&gate, era, &uri, caller),
             Task::Prompt { args, body } => {
-                gate.noted(&caller, "prompts/get", args).end(None);
+                gate.noted(&caller.who, "prompts/get", args).end(None);
                 Ok(era.finish(body, Body::new(), None))
             }
             Task::Complete(wanted) => {
@@ -120,7 +120,7 @@ impl Work {
                 if let Some(server) = server {
                     args.insert("host".to_owned(), json::text(server));
                 }
-                let mut noted = gate.noted(&caller, "completion/complete", args);
+                let mut noted = gate.noted(&caller.who, "completion/complete", args);
                 let call = reading(&gate, caller.cancel.clone());
                 let (values, total) = completions::complete(
                     &gate.fleet,
@@ -144,7 +144,7 @@ pub(crate) fn reading(gate: &Gate, cancel: Cancel) -> Call {
 
 fn read(gate: &Gate, era: Era, uri: &str, caller: Caller) -> Answer {
     let args = json::object([("uri", json::text(uri))]);
-    let mut noted = gate.noted(&caller, "resources/read", args);
+    let mut noted = gate.noted(&caller.who, "resources/read", args);
     let result = resources::read(gate, &reading(gate, caller.cancel), &caller.who, uri);
     noted.end(result.as_ref().err());
     match result {

@@ -6,12 +6,13 @@
 use std::time::Instant;
 
 use crate::audit::{Audit, Entry};
+use crate::auth::principal::Principal;
 use crate::error::{Error, Kind};
-use crate::hv::fleet::Fleet;
+use crate::hv::fleet::Server;
 use crate::metrics::{Gauges, Running, ServerNow};
 use crate::serial::hub::{Hub, State};
 use crate::text::json::Object;
-use crate::tools::run::{Caller, Gate, correlation_id};
+use crate::tools::run::{Gate, correlation_id};
 
 /// A request that is no tool's call, on its way; its line is written when it ends, however it does.
 pub struct Noted<'a> {
@@ -47,10 +48,10 @@ impl Drop for Noted<'_> {
 
 impl Gate {
     /// A request begins whose tool is its method.
-    pub fn noted(&self, caller: &Caller, method: &'static str, args: Object) -> Noted<'_> {
+    pub fn noted(&self, who: &Principal, method: &'static str, args: Object) -> Noted<'_> {
         let correlation = correlation_id();
-        let mut entry =
-            Entry::new(&correlation, &caller.who.name, method).groups(&caller.who.groups);
+        let mut entry = Entry::new(&correlation, &who.name, method);
+        entry.of_groups(&who.groups);
         entry.about(None, args);
         let (began, running) = (Instant::now(), self.metrics.running());
         Noted { gate: self, method, correlation, began, _running: running, entry: Some(entry) }
@@ -70,14 +71,14 @@ impl Gate {
     /// All counts in Prometheus' text format, with the HTTP connections that are open if there may
     /// be any.
     pub fn prometheus(&self, connections: Option<u64>) -> String {
-        let now = gauges(&self.fleet, &self.consoles, &self.audit);
+        let now = gauges(&mut self.fleet.servers().iter(), &self.consoles, &self.audit);
         self.metrics.prometheus(&Gauges { connections, ..now })
     }
 }
 
-/// What stands at this moment, without asking any server.
-pub fn gauges(fleet: &Fleet, consoles: &Hub, audit: &Audit) -> Gauges {
-    let server = |it: &crate::hv::fleet::Server| {
+/// What stands at this moment, of these servers, without asking them.
+pub fn gauges(servers: &mut dyn Iterator<Item = &Server>, consoles: &Hub, audit: &Audit) -> Gauges {
+    let server = |it: &Server| {
         let status = it.host.status();
         ServerNow {
             name: it.name.clone(),
@@ -92,7 +93,7 @@ pub fn gauges(fleet: &Fleet, consoles: &Hub, audit: &Audit) -> Gauges {
     let all = consoles.all();
     let states = [State::Connected, State::Dialling, State::Waiting, State::Lost];
     Gauges {
-        servers: fleet.servers().iter().map(server).collect(),
+        servers: servers.map(server).collect(),
         consoles: states
             .map(|state| (state.word(), all.iter().filter(|it| it.state == state).count() as u64))
             .to_vec(),

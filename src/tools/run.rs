@@ -138,8 +138,8 @@ impl Gate {
             None => return Outcome::Unknown(unknown_tool(name)),
         };
         let (started, correlation) = (Instant::now(), correlation_id());
-        let mut entry =
-            Entry::new(&correlation, &caller.who.name, tool.name).groups(&caller.who.groups);
+        let mut entry = Entry::new(&correlation, &caller.who.name, tool.name);
+        entry.of_groups(&caller.who.groups);
         let (_running, mut server) = (self.metrics.running(), "");
         let checked = Args::check(tool.args, arguments);
         let wanted = match &checked {
@@ -194,7 +194,8 @@ impl Gate {
 
     /// Notes in the audit log what a caller was denied that is no tool.
     pub fn denied(&self, who: &Principal, method: &str, args: Object, needs: Level) {
-        let mut entry = Entry::new(&correlation_id(), &who.name, method).groups(&who.groups);
+        let mut entry = Entry::new(&correlation_id(), &who.name, method);
+        entry.of_groups(&who.groups);
         entry.about(None, args);
         self.audit.write(entry.denied(needs.word()));
     }

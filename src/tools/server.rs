@@ -53,9 +53,12 @@ fn list(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
 }
 
 fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
-    let (read, now) = (ctx.metrics.read(), gauges(ctx.fleet, ctx.consoles, ctx.audit));
-    let known: Vec<&str> = ctx.servers().map(|it| it.name.as_str()).collect();
-    let may_know = |name: &str| matches!(name, "" | "all") || known.contains(&name);
+    let read = ctx.metrics.read();
+    let now = gauges(&mut ctx.servers(), ctx.consoles, ctx.audit);
+    // Counts of servers that the caller may not know are not for him either.
+    let known = |it: &&crate::metrics::ToolCount| {
+        matches!(it.server.as_str(), "" | "all") || now.servers.iter().any(|s| s.name == it.server)
+    };
     let tool = |it: &crate::metrics::ToolCount| {
         let kind = |(kind, count): &(&str, u64)| format!("{count} {kind}");
         let kinds: Vec<String> = it.errors.iter().map(kind).collect();
@@ -82,10 +85,7 @@ fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
         .int("uptime_seconds", read.uptime_seconds as i64)
         .maybe_int("memory_bytes", read.memory_bytes)
         .int("calls_running", read.running as i64)
-        .int(
-            "sessions",
-            now.servers.iter().filter(|it| it.connected && may_know(&it.name)).count() as i64,
-        )
+        .int("sessions", now.servers.iter().filter(|it| it.connected).count() as i64)
         .int("audit_lines_lost", now.audit_lost.iter().map(|it| it.1 as i64).sum())
         .maybe_text("audit_trouble", ctx.audit.trouble());
     // What nobody uses is left out.
@@ -105,13 +105,7 @@ fn metrics(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
     }
     Ok(Reply::record(
         record
-            .records(
-                "tools",
-                read.tools.iter().filter(|it| may_know(&it.server)).map(tool).collect(),
-            )
-            .records(
-                "servers",
-                now.servers.iter().filter(|it| may_know(&it.name)).map(server).collect(),
-            ),
+            .records("tools", read.tools.iter().filter(known).map(tool).collect())
+            .records("servers", now.servers.iter().map(server).collect()),
     ))
 }
