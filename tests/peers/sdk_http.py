@@ -12,14 +12,19 @@ parts, all of them when none is given:
     consoles   a client is told that a console has said something (COMMAND gets `--demo` as its first
                argument, and `edge01` there has a serial port)
     signin     keys and tokens of a real OpenID provider: see `sdk_signin.py`
+    typescript both TypeScript clients, in short: see `sdk_http.mjs`
 
 --mode as for `sdk_stdio.py`; --model is esx unless told. A line for each check, then `N passed, M failed`.
 """
 
 import argparse
 import contextlib
+import json
 import os
+import subprocess
 import sys
+import tempfile
+import warnings
 
 import anyio
 import mcp_types as types
@@ -39,6 +44,7 @@ OPEN = {"APPROVAL": "off"}
 ASKING = {"APPROVAL": "destructive"}
 TOKEN = "approval_token"
 CONSOLE = "serial://edge01"
+CONSOLES = {**OPEN, "TOOLSETS": "power,serial"}
 
 
 @contextlib.asynccontextmanager
@@ -168,6 +174,10 @@ async def consoles(t, mode, server, _):
     async def person(_, params):
         return types.ElicitResult(action="decline")
 
+    with t.check("a console is set up"):
+        async with connect(server.url, mode) as client:
+            for tool, more in (("power_off", {}), ("setup_serial_port", {"port": serving.free_port()}), ("power_on", {})):
+                good(await client.call_tool(tool, {"name": "edge01", **more}))
     with t.check("a console that says something is told of, once asked for, and no more after that"):
         # In the older era only a client that can be asked gets a session, and with it such a stream.
         async with connect(server.url, mode, message_handler=message, elicitation_callback=person) as client:
@@ -204,6 +214,25 @@ async def consoles(t, mode, server, _):
             expect(not told, f"told of {told} after the end")
 
 
+def typescript(t, command, sim):
+    """Its lines are shown as they are, its counts are added."""
+    with tempfile.TemporaryDirectory() as folder:
+        path, key, _ = sdk_signin.keys_file(folder)
+        environment = {**sim.environment(), **ASKING, "API_KEYS_FILE": str(path)}
+        with serving.Serving(command, environment) as server:
+            program = [serving.NODE, "--no-warnings", serving.BUILD.parent / "sdk_http.mjs", serving.BUILD / "node", server.url]
+            done = subprocess.run(program, env={**os.environ, "KEY": key}, capture_output=True, text=True, timeout=240)
+            sim.forget_counts()
+    *lines, counts = done.stdout.splitlines() or [""]
+    for line in lines:
+        print(line.replace("    ", f"    {t.where} ", 1) if line.startswith("ok") else line.replace("  ", f"  {t.where} ", 1))
+    with t.check("both clients came to the end"):
+        expect(counts.startswith("{"), f"{counts} {done.stderr[-600:]}")
+        counts = json.loads(counts)
+        t.passed, t.failed = t.passed + counts["passed"], t.failed + counts["failed"]
+    ended(t, server, sim, [key])
+
+
 def ended(t, server, sim, secrets):
     with t.check("SIGTERM ends it well" + (", and it logs out" if sim else "")):
         expect(server.code == 0, f"it ended with {server.code}: {server.said[-300:]}")
@@ -219,15 +248,16 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--mode", action="append", choices=["legacy", MODERN, "auto"])
     parser.add_argument("--model", action="append", choices=["esx", "vpx"])
-    parser.add_argument("--part", action="append", choices=["calls", "approval", "consoles", "signin"])
+    parser.add_argument("--part", action="append", choices=["calls", "approval", "consoles", "signin", "typescript"])
     parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
     options = parser.parse_args()
     if not options.command:
         parser.error("which COMMAND?")
     options.command[0] = os.path.abspath(options.command[0])  # no links followed: a venv is one
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
+    warnings.simplefilter("ignore")  # of the client, about the older era
     tally = sdk_stdio.Tally()
-    parts = options.part or ["calls", "approval", "consoles", "signin"]
+    parts = options.part or ["calls", "approval", "consoles", "signin", "typescript"]
     modes = options.mode or ["legacy", MODERN, "auto"]
 
     def run(part, where, command, environment, sim, mode):
@@ -247,10 +277,14 @@ def main():
     if "consoles" in parts:
         demo = [options.command[0], "--demo", *options.command[1:]]
         for mode in modes:
-            run(consoles, f"consoles {mode}", demo, OPEN, None, mode)
+            run(consoles, f"consoles {mode}", demo, CONSOLES, None, mode)
     if "signin" in parts:
         with peer.Simulator("esx") as sim:
             sdk_signin.run(tally, modes, options.command, {**sim.environment(), **OPEN}, connect)
+    if "typescript" in parts:
+        tally.where = "typescript"
+        with peer.Simulator("esx", "-task-time", "600ms") as sim:
+            typescript(tally, options.command, sim)
     print(f"{tally.passed} passed, {tally.failed} failed")
     return 1 if tally.failed else 0
 
