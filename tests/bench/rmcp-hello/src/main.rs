@@ -1,5 +1,5 @@
-//! The least server that the official Rust SDK makes: one tool over HTTP, as its README shows it.
-//! Prints the port that the system chose.
+//! The least server that the official Rust SDK makes: one tool over HTTP, as its README shows it, at
+//! the port MCP_PORT of loopback.
 
 use rmcp::handler::server::wrapper::Parameters;
 use rmcp::model::{ServerCapabilities, ServerInfo};
@@ -39,8 +39,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     config.json_response = true;
     let service: StreamableHttpService<Hello, LocalSessionManager> =
         StreamableHttpService::new(|| Ok(Hello), Default::default(), config);
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
-    println!("{}", listener.local_addr()?.port());
+    let port: u16 = std::env::var("MCP_PORT")?.parse()?;
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await?;
     axum::serve(listener, axum::Router::new().nest_service("/mcp", service)).await?;
     Ok(())
 }
