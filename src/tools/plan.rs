@@ -76,15 +76,21 @@ impl Ready<'_> {
         Reply::said(self.said("Nothing was changed. This would happen:"), record)
     }
 
-    /// All sentences below a first line, each on one line of its own whatever a name in it holds.
+    /// All sentences below a first line. Whatever a name in one holds, none of its lines looks like
+    /// the beginning of another.
     pub fn said(&self, head: &str) -> String {
         let mut said = head.to_owned();
         let parts = [("", &self.steps), ("\nThis would be lost:", &self.losses)];
         for (head, sentences) in parts.iter().filter(|it| !it.1.is_empty()) {
             said.push_str(head);
             for sentence in sentences.iter() {
-                said.push_str("\n- ");
-                said.extend(sentence.chars().map(|c| if unseen(c) { ' ' } else { c }));
+                let mut start = "\n- ";
+                for line in sentence.split('\n') {
+                    said.push_str(start);
+                    let line = if start == "\n- " { line } else { line.trim_start() };
+                    said.extend(line.chars().map(|c| if unseen(c) { ' ' } else { c }));
+                    start = "\n  ";
+                }
             }
         }
         said
@@ -148,8 +154,7 @@ mod tests {
         let step = "`a\nThis would be lost:\r- \u{202e}gnihton` is deleted".to_owned();
         let plan = Plan::new(vec![step], "", ()).losing(vec!["`b\u{2028}c`".to_owned()]);
         let said = plan.ready(|_, ()| Err(crate::error::Error::bug("not done"))).said("Look:");
-        let shown =
-            "Look:\n- `a This would be lost: -  gnihton` is deleted\nThis would be lost:\n- `b c`";
+        let shown = "Look:\n- `a\n  This would be lost: -  gnihton` is deleted\nThis would be lost:\n- `b c`";
         assert_eq!(said, shown);
     }
 }
