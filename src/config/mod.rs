@@ -1,8 +1,7 @@
 //! Configuration: flags, environment, credentials and one env file become one checked [`Config`].
 //!
 //! It reads; it never writes, connects or logs, and other layers see only what is here. All
-//! mistakes are told at once. Surprising: an option whose feature does not exist yet is known,
-//! and refused unless it is set to its default or to "off".
+//! mistakes are told at once. Surprising: a value that a stronger source overrides is checked too.
 
 pub mod concentrator;
 pub mod daemon;
@@ -191,8 +190,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     })
 }
 
-/// Checks every value that was set, also those that a stronger source overrides, and refuses
-/// effective ones that nothing obeys yet.
+/// Checks every value that was set, also those that a stronger source overrides.
 fn check_values(settings: &Settings, flags: &Flags, problems: &mut Problems) {
     for entry in settings.all().filter(|entry| is_value(entry)) {
         let (option, raw) = (entry.named.option, entry.value.reveal());
@@ -204,32 +202,11 @@ fn check_values(settings: &Settings, flags: &Flags, problems: &mut Problems) {
             problems.add(settings.problem(entry, fault));
         }
     }
-    for entry in settings.all() {
-        let winner = settings.winner(&entry.named.canonical);
-        let effective = winner.is_some_and(|it| std::ptr::eq(it, entry));
-        if effective && !value::is_built(entry.named.option, entry.value.reveal()) {
-            problems.add(settings.problem(entry, not_built(entry)));
-        }
-    }
 }
 
 /// True if the entry holds its value, and not the path of a file with it.
 fn is_value(entry: &Entry) -> bool {
     matches!(entry.named.way, Way::Value | Way::Credential)
-}
-
-fn not_built(entry: &Entry) -> String {
-    let option = entry.named.option;
-    let what = match option.built {
-        options::Built::Except(_) => {
-            format!("`{}` is not built yet", value::shown(option.kind, entry.value.reveal().trim()))
-        }
-        _ => "is not built yet".to_owned(),
-    };
-    match option.default {
-        Some(default) => format!("{what}, leave it out or set it to `{default}`"),
-        None => format!("{what}, leave it out"),
-    }
 }
 
 /// What was set, in the order of the table, and the defaults of what was not.
@@ -248,7 +225,7 @@ fn found(settings: &Settings, servers: &[&Entry]) -> Vec<Found> {
         };
         set = order::by_number(set, &|entry| i64::from(entry.named.number));
         all.extend(set.iter().map(|entry| shown(settings, entry)));
-        if set.is_empty() && !names::is_server(option.name) && option.is_built() {
+        if set.is_empty() && !names::is_server(option.name) {
             all.extend(option.default.map(|default| default_of(option, default)));
         }
     }

@@ -1,8 +1,7 @@
 //! The table of every configuration name: what it means, what it may hold, what holds without it.
 //!
 //! Parsing, `jumpvisor check` and the documentation derive from these rows; nothing here reads
-//! anything. Surprising: names whose feature does not exist yet are rows too, so that setting one
-//! is refused by name instead of being ignored.
+//! anything. Surprising: a row may stand for many names, by a number at its end or a name in its middle.
 
 /// What the value of an option looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +46,6 @@ pub enum Kind {
     Secret,
 }
 
-/// Whether the feature behind an option exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Built {
-    /// All of it.
-    Yes,
-    /// All but these values.
-    Except(&'static [&'static str]),
-    /// Nothing yet: only the default and "off" are accepted.
-    No,
-}
-
 /// One row of [`OPTIONS`].
 #[derive(Clone, Copy, Debug)]
 pub struct Opt {
@@ -73,18 +61,11 @@ pub struct Opt {
     pub help: &'static str,
     /// The command-line flag, with its dashes; a flag of kind [`Kind::Bool`] takes no value.
     pub flag: Option<&'static str>,
-    /// Whether the feature exists.
-    pub built: Built,
     /// True if `_1` to `_256` may follow, one for each further server.
     pub numbered: bool,
 }
 
 impl Opt {
-    /// True if any value but those of [`Built::Except`] is obeyed.
-    pub fn is_built(&self) -> bool {
-        self.built != Built::No
-    }
-
     const fn alias(mut self, aliases: &'static [&'static str]) -> Opt {
         self.aliases = aliases;
         self
@@ -104,21 +85,11 @@ impl Opt {
         self.numbered = true;
         self
     }
-
-    const fn except(mut self, values: &'static [&'static str]) -> Opt {
-        self.built = Built::Except(values);
-        self
-    }
-
-    const fn later(mut self) -> Opt {
-        self.built = Built::No;
-        self
-    }
 }
 
 const fn opt(name: &'static str, kind: Kind, help: &'static str) -> Opt {
-    let (aliases, default, flag, built, numbered) = (&[], None, None, Built::Yes, false);
-    Opt { name, aliases, kind, default, help, flag, built, numbered }
+    let (aliases, default, flag, numbered) = (&[], None, None, false);
+    Opt { name, aliases, kind, default, help, flag, numbered }
 }
 
 /// The highest number behind `ESXI_HOST_`.
@@ -225,11 +196,10 @@ mod tests {
     }
 
     #[test]
-    fn every_default_is_a_value_and_built_or_off() {
+    fn every_default_is_a_value() {
         for row in OPTIONS {
             let Some(default) = row.default else { continue };
             assert!(value::check(row.kind, default).is_ok(), "{}", row.name);
-            assert!(value::is_built(row, default), "{}", row.name);
         }
     }
 

@@ -333,15 +333,6 @@ fn audit_lines_go_to_several_sinks_and_the_log_may_be_json() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_unless_it_is_off() {
-    World::new(&[("APPROVAL", "OFF"), ("SERIAL_LISTEN", "")]).good();
-    assert_eq!(
-        World::new(&[("APPROVAL", "all")]).bad(),
-        ["APPROVAL: `all` is not built yet, leave it out or set it to `off`",]
-    );
-}
-
-#[test]
 fn every_problem_is_told_at_once() {
     let mut world = World::new(&[
         ("CALL_TIMEOUT", "abc"),

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::config::concentrator;
 use crate::config::endpoint::{self, Endpoint};
-use crate::config::options::{Built, Kind, Opt};
+use crate::config::options::Kind;
 use crate::error::quoted;
 use crate::text::secret::Secret;
 
@@ -64,31 +64,6 @@ pub fn check(kind: Kind, raw: &str) -> Result<Value, String> {
         Kind::Url => url(text),
         Kind::Proxy => proxy(text),
         Kind::Fingerprint => fingerprint(text).map(Value::Fingerprint),
-    }
-}
-
-/// True if the feature behind this value of an option exists, or the value leaves it off.
-pub fn is_built(option: &Opt, raw: &str) -> bool {
-    let text = raw.trim();
-    match option.built {
-        Built::Yes => true,
-        Built::Except(values) => !values.iter().any(|value| value.eq_ignore_ascii_case(text)),
-        Built::No => is_off(option, text),
-    }
-}
-
-/// True for the default of an option, and for "off" or nothing.
-fn is_off(option: &Opt, text: &str) -> bool {
-    if option.default.is_some_and(|default| default.eq_ignore_ascii_case(text)) {
-        return true;
-    }
-    match (option.kind, option.default.map(|it| check(option.kind, it))) {
-        (Kind::Bool, _) => switch(text) == Some(false),
-        (Kind::Exposed, _) => switch(text).is_some(),
-        (Kind::Count(..), Some(Ok(Value::Count(default)))) => {
-            matches!(check(option.kind, text), Ok(Value::Count(n)) if n == 0 || n == default)
-        }
-        _ => false,
     }
 }
 

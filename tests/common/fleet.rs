@@ -18,7 +18,7 @@ use jumpvisor::hv::machines::{Depth, Machines, Unknown};
 use jumpvisor::hv::model::{About, Check, Machine, MachineDetail, MachineRef, PowerState, Status};
 use jumpvisor::hv::places::{Place, PlaceKind, Places};
 use jumpvisor::hv::power::{Power, Switched, Verb};
-use jumpvisor::hv::serials::{Port, Serials};
+use jumpvisor::hv::serials::{Home, Port, Serials};
 use jumpvisor::hv::snapshots::Snapshots;
 use jumpvisor::metrics::Metrics;
 use jumpvisor::tools::offer::Offer;
@@ -178,6 +178,10 @@ impl Serials for Fake {
     fn ports(&self, _: &Call, machine: Option<&str>) -> Result<Vec<Port>> {
         let fits = |it: &&Port| machine.is_none_or(|name| it.machine.name == name);
         Ok(self.0.ports.lock().unwrap().iter().filter(fits).cloned().collect())
+    }
+
+    fn hosts(&self, _: &Call) -> Result<Vec<Home>> {
+        Ok(Vec::new())
     }
 }
 
