@@ -8,8 +8,10 @@ use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::app::http;
+use crate::app::http::Http;
 use crate::app::keeper::{Keeper, Keeps};
 use crate::audit::Sink;
 use crate::config::Config;
@@ -31,6 +33,7 @@ pub struct Daemon {
     gate: Arc<Gate>,
     keeper: Keeper,
     certificate: Option<Arc<Identity>>,
+    http: Mutex<Option<Http>>,
     notifier: Arc<Notifier>,
     /// What it serves, in words.
     serves: String,
@@ -44,10 +47,14 @@ impl Daemon {
         offer: Offer,
         sink: Sink,
         inherited: Vec<Listener>,
+        anyone: bool,
     ) -> Result<Daemon> {
+        let (inherited, web): (Vec<_>, Vec<_>) =
+            inherited.into_iter().partition(|it| it.name() == NAME);
         let listens = !inherited.is_empty() || config.concentrator.listen.is_some();
         let open = config.serial_sockets.is_some() || config.serial_log_dir.is_some();
-        judge(config, servers.is_empty(), listens, open)?;
+        let http = http::open(config, web, anyone)?;
+        judge(config, servers.is_empty(), listens, open || http.is_some())?;
         for (name, path) in
             [("SERIAL_SOCKETS", &config.serial_sockets), ("SERIAL_LOG_DIR", &config.serial_log_dir)]
         {
@@ -74,32 +81,48 @@ impl Daemon {
         }
         let keeper = Keeper::start(&consoles, Keeps { open, listens })?;
         let notifier = Arc::new(Notifier::from_env());
-        if let Some(beat) = notifier.beat() {
-            let notifier = Arc::clone(&notifier);
-            gate.consoles.each(beat, move || notifier.alive());
+        let http = http.map(|it| it.start(config, &gate, &notifier)).transpose()?;
+        match (&http, notifier.beat()) {
+            (Some(http), _) => serves.insert(0, http.serves.clone()),
+            (None, Some(beat)) => {
+                let notifier = Arc::clone(&notifier);
+                gate.consoles.each(beat, move || notifier.alive());
+            }
+            (None, None) => {}
         }
         let serves = serves.join(", ");
         crate::logging::info!("serves {serves}");
         notifier.ready(&serves);
-        Ok(Daemon { gate, keeper, certificate, notifier, serves })
+        Ok(Daemon { gate, keeper, certificate, http: Mutex::new(http), notifier, serves })
     }
 
     /// Reads again what may have changed.
     pub fn reload(&self) {
         self.notifier.reloading();
-        match self.certificate.as_ref().map(|it| it.reload()) {
-            Some(Ok(())) => crate::logging::info!("the certificate was read again"),
-            Some(Err(error)) => log::error!("{error}"),
-            None => crate::logging::info!("there is nothing to read again"),
+        let serial = self.certificate.as_ref().map(|it| it.reload());
+        let http = self.http().as_ref().and_then(Http::reload);
+        for outcome in [serial, http].into_iter().flatten() {
+            match outcome {
+                Ok(()) => crate::logging::info!("a certificate was read again"),
+                Err(error) => log::error!("{error}"),
+            }
         }
         self.gate.audit.reopen();
         self.notifier.ready(&self.serves);
+    }
+
+    fn http(&self) -> MutexGuard<'_, Option<Http>> {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Lets nothing be opened any more; the gate, whose consoles and sessions are still to be ended.
     pub fn end(&self) -> Arc<Gate> {
         self.notifier.stopping();
         crate::logging::info!("ends");
+        let http = self.http().take();
+        if let Some(http) = http {
+            http.end();
+        }
         self.keeper.end();
         Arc::clone(&self.gate)
     }
@@ -108,12 +131,12 @@ impl Daemon {
 /// Refuses settings that cannot have been meant.
 fn judge(config: &Config, no_servers: bool, listens: bool, open: bool) -> Result<()> {
     if no_servers {
-        return Err(Error::usage("there is no server whose consoles could be served")
+        return Err(Error::usage("there is no server to act on")
             .hint("Set ESXI_HOST, ESXI_USER and ESXI_PASS, or those of VCENTER_HOST"));
     }
     if !listens && !open {
         return Err(Error::usage("there is nothing to serve").hint(
-            "Set SERIAL_SOCKETS to a folder for a socket of each console, SERIAL_LOG_DIR to one for \
+            "MCP_HOST=none leaves HTTP out; set SERIAL_SOCKETS to a folder for a socket of each console, SERIAL_LOG_DIR to one for \
              their logs, or SERIAL_LISTEN to where machines dial in, such as 0.0.0.0:13370",
         ));
     }
@@ -158,7 +181,7 @@ fn listeners(config: &Config) -> Result<Vec<Listener>> {
 /// there are threads.
 pub fn inherited() -> Result<Vec<Listener>> {
     let all = listen::inherited()?;
-    match all.iter().find(|it| it.name() != NAME) {
+    match all.iter().find(|it| it.name() != NAME && !http::is_ours(it.name())) {
         Some(other) => Err(Error::usage(format!(
             "systemd passes a socket called `{}`, which nothing here serves",
             other.name()

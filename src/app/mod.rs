@@ -6,10 +6,10 @@
 
 pub mod consoles;
 pub mod daemon;
+mod http;
 mod keeper;
 pub mod signals;
-
-pub mod signin;
+mod signin;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -62,6 +62,8 @@ pub fn wired(
         (it.name.clone(), Login { user, password })
     });
     let consoles = Arc::new(Consoles::new(&servers, config));
+    // Over HTTP there is a person who can be asked, or a machine that was told what it may do.
+    let usual = if config.serve { Mode::Destructive } else { Mode::Off };
     let gate = Arc::new(Gate {
         consoles: Hub::with(hub_settings(config), Arc::clone(&consoles) as Arc<dyn Outside>),
         fleet: Fleet::new(servers).with_logins(logins.collect()),
@@ -77,7 +79,7 @@ pub fn wired(
         audit: Audit::new(sink, config.audit_required),
         metrics: Arc::new(Metrics::new()),
         call_timeout: config.call_timeout,
-        approval: approval(config, Mode::Off)?,
+        approval: approval(config, usual)?,
         cap: config.max_answer_bytes,
     });
     consoles.behind(&gate);

@@ -180,7 +180,7 @@ pub fn main() -> u8 {
     }
 }
 
-fn run(top: Top) -> Result<u8> {
+fn run(mut top: Top) -> Result<u8> {
     if top.version || matches!(top.command, Some(Command::Version(_))) {
         return print::line(&format!("jumpvisor {}", env!("CARGO_PKG_VERSION")));
     }
@@ -190,7 +190,11 @@ fn run(top: Top) -> Result<u8> {
     if let Some(Command::Key(command)) = &top.command {
         return key::run(command);
     }
-    let config = configuration(&top)?;
+    let mut config = configuration(&top)?;
+    if top.command.is_none() && config.over_http {
+        top.command = Some(Command::Serve(serve::ServeCommand::default()));
+        config = configuration(&top)?;
+    }
     let set = |name: &str| config.found.iter().any(|it| it.name == name && it.from != "default");
     // A person wants the answer, not the story of it.
     let serve = matches!(top.command, Some(Command::Serve(_)));
@@ -226,9 +230,9 @@ fn run(top: Top) -> Result<u8> {
             let offer = offer(&top, &config, true)?;
             console::run(crate::app::gate(&config, servers(&top, &config)?, offer, sink)?, command)
         }
-        Some(Command::Serve(_)) => {
-            let offer = offer(&top, &config, false)?;
-            serve::daemon(&config, servers(&top, &config)?, offer, crate::app::sink(&config))
+        Some(Command::Serve(command)) => {
+            let (offer, sink) = (offer(&top, &config, false)?, crate::app::sink(&config));
+            serve::daemon(command, &config, servers(&top, &config)?, offer, sink)
         }
         Some(Command::Check(command)) => check::run(&config, servers(&top, &config)?, command),
         #[cfg(feature = "demo")]

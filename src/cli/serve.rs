@@ -24,17 +24,28 @@ const HURRY: Duration = Duration::from_millis(1_500);
 /// A supervisor has more patience.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Run as a service: hold the serial consoles of all VMs, and take those that dial in.
+/// Run as a service: MCP over HTTP, serial consoles for people, and a concentrator for machines.
 #[derive(FromArgs)]
 #[argh(
     subcommand,
     name = "serve",
-    note = "Settings come from the environment and from /etc/jumpvisor/env or --config, never from .env here:\n  SERIAL_SOCKETS    a folder: a Unix socket for each console, for socat and jumpvisor console\n  SERIAL_LOG_DIR    a folder: what each console says\n  SERIAL_LISTEN     where machines dial in (a concentrator), such as 0.0.0.0:13370\n  SERIAL_ADVERTISE  the same as hosts reach it; setup_serial_port via=concentrator writes it\n  SERIAL_TLS_CERT, SERIAL_TLS_KEY  make machines dial in over TLS\nWith a folder, the consoles of all serial ports of the network are open while nobody looks; a host's port takes one who dials, so other processes with the same SERIAL_SOCKETS attach there.\nTERM or INT ends it; HUP reads certificates again and opens the audit log anew."
+    note = "Settings come from the environment and from /etc/jumpvisor/env or --config, never from .env here:\n  MCP_HOST, MCP_PORT              where HTTP is served: 127.0.0.1 and 8080, unix:/path, or none\n  MCP_TLS_CERT, MCP_TLS_KEY       to serve TLS\n  API_KEYS_FILE                   who may come in; jumpvisor key makes a line\n  OAUTH_ENABLED, OAUTH_ISSUER_URL, OAUTH_BASE_URL  sign-in by tokens\n  RBAC_GROUPS                     what which group may do\n  APPROVAL, AUDIT_LOG, METRICS    asking before changes, the trail, /metrics\n  SERIAL_SOCKETS    a folder: a Unix socket for each console, for socat and jumpvisor console\n  SERIAL_LOG_DIR    a folder: what each console says\n  SERIAL_LISTEN     where machines dial in (a concentrator), such as 0.0.0.0:13370\n  SERIAL_ADVERTISE  the same as hosts reach it; setup_serial_port via=concentrator writes it\n  SERIAL_TLS_CERT, SERIAL_TLS_KEY  make machines dial in over TLS\nWith a folder, the consoles of all serial ports of the network are open while nobody looks; a host's port takes one who dials, so other processes with the same SERIAL_SOCKETS attach there.\nTERM or INT ends it; HUP reads certificates again and opens the audit log anew."
 )]
-pub struct ServeCommand {}
+#[derive(Default)]
+pub struct ServeCommand {
+    /// listen beyond this machine though whoever reaches it may then do anything
+    #[argh(switch)]
+    without_sign_in: bool,
+}
 
 /// Serves as a daemon; the exit status.
-pub fn daemon(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -> Result<u8> {
+pub fn daemon(
+    command: &ServeCommand,
+    config: &Config,
+    servers: Vec<Server>,
+    offer: Offer,
+    sink: Sink,
+) -> Result<u8> {
     let inherited = daemon::inherited()?;
     let (stop, stopped) = channel();
     let running: Arc<OnceLock<Daemon>> = Arc::default();
@@ -48,7 +59,7 @@ pub fn daemon(config: &Config, servers: Vec<Server>, offer: Offer, sink: Sink) -
         let _ = stop.send(());
     };
     signals::on_signals(Some(Box::new(reload)), Box::new(then))?;
-    let started = Daemon::start(config, servers, offer, sink, inherited)?;
+    let started = Daemon::start(config, servers, offer, sink, inherited, command.without_sign_in)?;
     let daemon = running.get_or_init(|| started);
     let _ = stopped.recv();
     end_within(daemon.end(), PATIENCE);

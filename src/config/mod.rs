@@ -129,6 +129,8 @@ pub struct Config {
     pub serial_log_dir: Option<PathBuf>,
     /// Bytes that are kept of each serial console; 256 KiB by default.
     pub serial_ring_bytes: usize,
+    /// `MCP_TRANSPORT` wants HTTP where no command is given.
+    pub over_http: bool,
     /// What `serve` alone obeys.
     pub daemon: daemon::Daemon,
     /// Everything that was set, then the defaults of what was not, in the order of [`OPTIONS`].
@@ -184,6 +186,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
         serial_sockets: values.text("SERIAL_SOCKETS").map(PathBuf::from),
         serial_log_dir: values.text("SERIAL_LOG_DIR").map(PathBuf::from),
         serial_ring_bytes: values.count("SERIAL_RING_KB") << 10,
+        over_http: values.text("MCP_TRANSPORT").is_some_and(|it| it != "stdio"),
         daemon: daemon::daemon(&values),
         found,
         notes,

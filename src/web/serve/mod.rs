@@ -95,6 +95,11 @@ impl Server {
         self.count.load(Ordering::Relaxed)
     }
 
+    /// The same number, for who has no server at hand.
+    pub fn counter(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.count)
+    }
+
     /// Stops accepting, closes what is idle, waits at most that long for requests that run, and cuts
     /// the rest; how many those were. Returns when everything is closed.
     pub fn stop(mut self, within: Duration) -> usize {
