@@ -1,7 +1,7 @@
 //! The settings of the concentrator, together.
 
-use super::World;
 use crate::config::refusal;
+use crate::config::tests::World;
 
 #[test]
 fn the_concentrator_is_known_by_what_hosts_dial() {
