@@ -45,6 +45,10 @@ use jumpvisor::tools::{Level, resources, serial_line};
 struct Rack(Vec<Port>);
 
 impl Serials for Rack {
+    fn hosts(&self, _: &Call) -> Result<Vec<jumpvisor::hv::serials::Home>> {
+        Ok(Vec::new())
+    }
+
     fn ports(&self, _: &Call, machine: Option<&str>) -> Result<Vec<Port>> {
         let fits = |it: &&Port| machine.is_none_or(|name| it.machine.name == name);
         Ok(self.0.iter().filter(fits).cloned().collect())
@@ -285,7 +289,7 @@ fn what_cannot_be_reached_says_why() {
     let mut off = port("off", free);
     (off.closed, off.trouble) = (true, Some("the VM is off".to_owned()));
     let mut away = port("away", free);
-    away.way = Way::Concentrator { proxy: "telnet://c:1".to_owned() };
+    away.way = Way::Concentrator { proxy: "telnet://c:1".to_owned(), word: "w".to_owned() };
     let second = Port { label: "Serial port 2".to_owned(), ..port("two", free) };
     let gate =
         gate(vec![port("vm", free), off, away, port("two", free), second], Settings::default());

@@ -1,10 +1,10 @@
-//! Our telnet against others': the simulated host's own, and real programs where they are installed.
+//! Our telnet against others': the simulated host's own, and real programs, without which it fails.
 //!
 //! The real ones are a person's `telnet`, and QEMU, whose firmware prints on a serial port behind
 //! its own telnet server. Every wait has a bound.
 
 #![cfg(feature = "demo")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -116,15 +116,12 @@ impl Drop for Program {
     }
 }
 
-/// Starts a program; none, aloud, where it is not installed.
-fn program(command: &mut Command) -> Option<Program> {
+/// Starts a program, which must be there.
+fn program(command: &mut Command) -> Program {
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     match piped.spawn() {
-        Ok(child) => Some(Program(child)),
-        Err(error) => {
-            println!("skipped: {:?}: {error}", command.get_program());
-            None
-        }
+        Ok(child) => Program(child),
+        Err(error) => panic!("{:?}: {error}; run tests/peers/install", command.get_program()),
     }
 }
 
@@ -154,11 +151,9 @@ fn a_persons_telnet() {
     let port = listener.local_addr().unwrap().port();
     let mut command = Command::new("script");
     command.args(["-q", "-c", &format!("exec telnet -E 127.0.0.1 {port}"), "/dev/null"]);
-    if Command::new("telnet").arg("--version").stdin(Stdio::null()).output().is_err() {
-        println!("skipped: no telnet");
-        return;
-    }
-    let Some(mut person) = program(&mut command) else { return };
+    let there = Command::new("telnet").arg("--version").stdin(Stdio::null()).output();
+    assert!(there.is_ok(), "no telnet: run tests/peers/install");
+    let mut person = program(&mut command);
     listener.set_nonblocking(true).unwrap();
     let until = Instant::now() + PATIENCE;
     let mut line = loop {
@@ -219,13 +214,22 @@ const ECHO: [u8; 16] = [
     0xfa, 0xba, 0xfd, 0x03, 0xec, 0xa8, 0x01, 0x74, 0xfb, 0xba, 0xf8, 0x03, 0xec, 0xee, 0xeb, 0xf1,
 ];
 
-/// QEMU's telnet server with real firmware and a guest of 16 bytes behind it. QEMU_SYSTEM says where
-/// it is, QEMU_FIRMWARE where its firmware is.
+/// As QEMU_SYSTEM says, or the one that tests/peers/install has unpacked, or the system's.
+fn qemu() -> String {
+    let peers = std::env::var("JUMPVISOR_PEERS").unwrap_or("tests/peers/.build".to_owned());
+    let unpacked = format!("{peers}/qemu-system-x86_64");
+    let there = std::path::Path::new(&unpacked).exists();
+    let other = if there { unpacked } else { "qemu-system-x86_64".to_owned() };
+    std::env::var("QEMU_SYSTEM").unwrap_or(other)
+}
+
+/// QEMU's telnet server with real firmware and a guest of 16 bytes behind it. QEMU_FIRMWARE says
+/// where its firmware is, if that is not where it looks.
 ///
 /// It does not double 0xFF on its way out, so none is sent back here.
 #[test]
 fn firmware_on_a_real_serial_port() {
-    let qemu = std::env::var("QEMU_SYSTEM").unwrap_or("qemu-system-x86_64".to_owned());
+    let qemu = qemu();
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = free.local_addr().unwrap().port();
     drop(free);
@@ -242,10 +246,7 @@ fn firmware_on_a_real_serial_port() {
     disk[510..512].copy_from_slice(&[0x55, 0xaa]);
     std::fs::write(&image, disk).unwrap();
     command.arg("-drive").arg(format!("if=floppy,format=raw,file={}", image.display()));
-    let Some(running) = program(&mut command) else {
-        drop(std::fs::remove_file(image));
-        return;
-    };
+    let running = program(&mut command);
     let until = Instant::now() + PATIENCE;
     let mut line = loop {
         match TcpStream::connect(("127.0.0.1", port)) {

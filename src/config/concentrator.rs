@@ -96,3 +96,32 @@ pub(in crate::config) fn read(values: &Values<'_>, problems: &mut Problems) -> C
     };
     Concentrator { listen, advertised, certificate }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_and_what_hosts_dial() {
+        for (text, host, port) in [
+            ("13370", None, 13_370),
+            ("0", None, 0),
+            ("0.0.0.0", Some("0.0.0.0"), PORT),
+            ("::", Some("::"), PORT),
+            ("[::1]:0", Some("::1"), 0),
+            ("127.0.0.1:0", Some("127.0.0.1"), 0),
+            ("jump.lab:2000", Some("jump.lab"), 2000),
+        ] {
+            assert_eq!(place(text), Ok((host.map(str::to_owned), port)), "{text}");
+        }
+        for text in ["", "70000", "+1", "a:+0", ":0", "[::1", "a b", "root:x@h:1", "unix:/x"] {
+            assert!(place(text).is_err(), "{text}");
+        }
+        let read = |text: &'static str| dialled(text).map(|it| (it.0, it.2));
+        assert_eq!(read("telnets://[fd00::5]:1"), Ok((Some("telnets"), Some(1))));
+        assert_eq!(read("jump.lab"), Ok((None, None)));
+        for text in ["http://x", "telnet://root:hunter2@h:1", "telnet://", "a:0"] {
+            assert!(dialled(text).is_err_and(|it| !it.contains("hunter2")), "{text}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 //!
 //! Surprising: the files are real ones in the temporary folder, since owners and modes count.
 
+mod concentrator;
 mod daemon;
 mod guests;
 

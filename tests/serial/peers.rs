@@ -1,6 +1,7 @@
 //! QEMU's real serial servers, telnet and raw, with the firmware that prints on them.
 //!
-//! QEMU_SYSTEM says where it is, QEMU_FIRMWARE where its firmware is.
+//! QEMU_SYSTEM says where it is, unless it is the one that tests/peers/install has unpacked or the
+//! system's; QEMU_FIRMWARE where its firmware is.
 
 use std::process::{Command, Stdio};
 
@@ -10,7 +11,11 @@ use crate::rig::{about, hub, listener, soon, way};
 
 #[test]
 fn firmware_on_real_serial_servers() {
-    let qemu = std::env::var("QEMU_SYSTEM").unwrap_or("qemu-system-x86_64".to_owned());
+    let peers = std::env::var("JUMPVISOR_PEERS").unwrap_or("tests/peers/.build".to_owned());
+    let unpacked = format!("{peers}/qemu-system-x86_64");
+    let there = std::path::Path::new(&unpacked).exists();
+    let other = if there { unpacked } else { "qemu-system-x86_64".to_owned() };
+    let qemu = std::env::var("QEMU_SYSTEM").unwrap_or(other);
     for kind in ["telnet", "tcp"] {
         let (free, address) = listener();
         drop(free);
@@ -24,7 +29,7 @@ fn firmware_on_real_serial_servers() {
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = match quiet.spawn() {
             Ok(child) => child,
-            Err(error) => return println!("skipped: {qemu}: {error}"),
+            Err(error) => panic!("{qemu}: {error}; run tests/peers/install"),
         };
         let hub = hub();
         let console = hub.open(&about("7"), way(address, kind == "telnet")).unwrap();

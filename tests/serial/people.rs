@@ -212,10 +212,8 @@ fn a_persons_telnet() {
     let mut bare = patient(TcpStream::connect(address).unwrap());
     assert!(until(&mut bare, b"login: ").starts_with(&[255, 251, 1]), "it offers to echo");
     drop(bare);
-    if Command::new("telnet").arg("--version").stdin(Stdio::null()).output().is_err() {
-        println!("skipped: no telnet");
-        return;
-    }
+    let there = Command::new("telnet").arg("--version").stdin(Stdio::null()).output();
+    assert!(there.is_ok(), "no telnet: run tests/peers/install");
     let line = format!("exec telnet -E 127.0.0.1 {}", address.port());
     let mut command = Command::new("script");
     command.args(["-q", "-c", &line, "/dev/null"]);
@@ -244,10 +242,8 @@ fn a_persons_socat() {
     let path = rig.console.status().socket.unwrap();
     let mut command = Command::new("socat");
     command.args(["-t", "1", "-", &format!("UNIX-CONNECT:{}", path.display())]);
-    let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn() else {
-        println!("skipped: no socat");
-        return;
-    };
+    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.expect("no socat: run tests/peers/install");
     let all = every_byte();
     let mut keys = child.stdin.take().unwrap();
     keys.write_all(&all).unwrap();
