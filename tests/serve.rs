@@ -112,7 +112,7 @@ impl Rig {
     fn serve(&self, name: &str, settings: &[(&str, &str)]) -> Program {
         let mut command = self.command(PROGRAM);
         command.arg("serve").envs(settings.iter().copied());
-        command.env("AUDIT_LOG", self.path(&format!("{name}.audit")));
+        command.env("MCP_HOST", "none").env("AUDIT_LOG", self.path(&format!("{name}.audit")));
         command.stderr(fs::File::create(self.path(name)).unwrap());
         Program(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
     }

@@ -15,7 +15,7 @@ use crate::text::json::{Object, Value};
 use crate::tools::run::Brought;
 
 /// The method that puts a form to a person.
-const METHOD: &str = "elicitation/create";
+pub const METHOD: &str = "elicitation/create";
 /// The name of our one question, and of the one box in its form.
 const APPROVE: &str = "approve";
 
@@ -90,7 +90,8 @@ pub fn sent_back(question: &str, state: &str) -> String {
     era::put_off(body)
 }
 
-fn form(question: &str) -> Body {
+/// The form that a question is.
+pub fn form(question: &str) -> Body {
     let box_ = Body::new()
         .text("type", "boolean")
         .text("title", "Approve")

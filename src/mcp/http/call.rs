@@ -9,9 +9,10 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::auth::approval::LIFETIME;
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::Cancel;
-use crate::mcp::body::Body;
+use crate::mcp::ask;
 use crate::mcp::era::Era;
 use crate::mcp::http::ladder;
 use crate::mcp::http::sessions::Session;
@@ -19,13 +20,12 @@ use crate::mcp::link::Deed;
 use crate::mcp::pool::Ticket;
 use crate::mcp::rpc;
 use crate::mcp::rpc::Id;
-use crate::text::json;
 use crate::text::json::Object;
 use crate::tools::run::Asks;
 use crate::web::serve::handler::{Answer, Responder, Stream, Watch};
 
 /// How long a person may think about a question.
-const THOUGHT: Duration = Duration::from_secs(600);
+const THOUGHT: Duration = Duration::from_secs(LIFETIME);
 
 /// How soon one who waits for a person notices that nobody wants the call any more.
 const LOOK: Duration = Duration::from_millis(100);
@@ -213,8 +213,7 @@ impl Call {
                 }
                 Err(RecvTimeoutError::Timeout) => continue,
             };
-            let params = Body::new().raw("requestId", asked.id.json());
-            self.tell(&rpc::notification("notifications/cancelled", params));
+            self.tell(&ask::withdrawn(&asked.id));
             return Err(error);
         }
     }
@@ -224,30 +223,10 @@ impl Call {
         self.session.as_ref()?;
         let call = self.clone();
         Some(Arc::new(move |question: &str, cancel: &Cancel| {
-            Ok(consents(&call.ask("elicitation/create", &form(question), cancel)?))
+            let result = call.ask(ask::METHOD, &ask::form(question).json(), cancel)?;
+            Ok(ask::answer(&result).unwrap_or(false))
         }))
     }
-}
-
-/// A question with one answer: yes or no.
-fn form(question: &str) -> String {
-    let approve = Body::new()
-        .text("type", "boolean")
-        .text("title", "Approve")
-        .text("description", "Carry this out");
-    let schema = Body::new()
-        .text("type", "object")
-        .object("properties", Body::new().object("approve", approve))
-        .array("required", &["\"approve\""]);
-    Body::new().text("message", question).object("requestedSchema", schema).json()
-}
-
-/// Only a form that was accepted and says yes.
-fn consents(result: &Object) -> bool {
-    let content = json::get_object(result, "content");
-    let yes = content.and_then(|it| it.get("approve"));
-    json::get_text(result, "action") == Some("accept")
-        && matches!(yes, Some(json::Value::Bool(true)))
 }
 
 /// Every request that is being worked on.
@@ -302,36 +281,5 @@ impl Calls {
         let busy = |all: &mut Vec<Arc<Call>>| all.iter().any(|it| counts(it));
         let waited = self.changed.wait_timeout_while(self.all(), patience, busy);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::text::json::Value;
-
-    #[test]
-    fn only_a_clear_yes_is_one() {
-        let says = |text: &str| match json::parse(text) {
-            Ok(Value::Object(it)) => consents(&it),
-            _ => panic!("{text}"),
-        };
-        assert!(says(r#"{"action":"accept","content":{"approve":true}}"#));
-        for no in [
-            "{}",
-            r#"{"action":"accept"}"#,
-            r#"{"action":"accept","content":{}}"#,
-            r#"{"action":"accept","content":{"approve":false}}"#,
-            r#"{"action":"accept","content":{"approve":"true"}}"#,
-            r#"{"action":"decline","content":{"approve":true}}"#,
-            r#"{"action":"cancel"}"#,
-            r#"{"content":{"approve":true}}"#,
-        ] {
-            assert!(!says(no), "{no}");
-        }
-        assert_eq!(
-            form("Delete \"web\"?"),
-            r#"{"message":"Delete \"web\"?","requestedSchema":{"type":"object","properties":{"approve":{"type":"boolean","title":"Approve","description":"Carry this out"}},"required":["approve"]}}"#
-        );
     }
 }

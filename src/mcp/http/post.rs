@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use crate::auth::principal::Principal;
 use crate::error::{Error, Kind};
+use crate::mcp::ask;
 use crate::mcp::body::Body;
 use crate::mcp::era;
 use crate::mcp::era::Era;
@@ -212,10 +213,7 @@ impl Inner {
 
     /// Clients that can be asked something get a session, where their answers come in.
     fn initialize(&self, request: &rpc::Request, mut turn: Turn<'_>) {
-        let capabilities = json::get_object(&request.params, "capabilities");
-        let forms = capabilities.and_then(|it| json::get_object(it, "elicitation"));
-        // Older clients say nothing more; newer ones may be able to open links alone.
-        let asks = forms.is_some_and(|it| it.is_empty() || it.contains_key("form"));
+        let asks = ask::can(json::get_object(&request.params, "capabilities"));
         let server = if asks { &self.watching } else { &self.plain };
         let Step::Now(answer) = server.handle(request, turn.who) else { return };
         if asks && answer.is_ok() {
