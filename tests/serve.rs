@@ -384,13 +384,14 @@ fn settings_that_cannot_be_meant_are_refused_with_the_next_step() {
     let rig = Rig::start();
     let refused = |settings: &[(&str, &str)], said: &str| {
         let mut command = rig.command(PROGRAM);
-        let output = command.arg("serve").envs(settings.iter().copied()).output().unwrap();
+        command.arg("serve").env("MCP_HOST", "none").envs(settings.iter().copied());
+        let output = command.output().unwrap();
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && told.contains(said), "{said}: {told}");
     };
     // What stands in the working directory is not read.
     fs::write(rig.path(".env"), "SERIAL_LISTEN=127.0.0.1:0\n").unwrap();
-    refused(&[], "nothing to serve. Set SERIAL_SOCKETS to a folder");
+    refused(&[], "nothing to serve. MCP_HOST=none leaves HTTP out");
     let listens = ("SERIAL_LISTEN", "127.0.0.1:0");
     refused(
         &[("ESXI_HOST", ""), ("ESXI_USER", ""), ("ESXI_PASS", ""), ("ESXI_NAME", ""), listens],

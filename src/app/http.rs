@@ -26,9 +26,9 @@ use crate::web::serve::listen::{Listener, Place};
 use crate::web::serve::notify::Notifier;
 use crate::web::serve::{Server, Setup};
 
-/// Names of sockets: of the endpoint, and of `/metrics` where it has an address of its own.
+/// Names of sockets: of the endpoint, and (below) of `/metrics` where it has an address of its own.
 const NAME: &str = "http";
-pub const METRICS: &str = "metrics";
+const METRICS: &str = "metrics";
 
 /// `MCP_HOST` for a daemon that only holds consoles.
 const NONE: &str = "none";
