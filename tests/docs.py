@@ -9,7 +9,9 @@ db01, and an sshd of our own as the hosts `jump` and `build`, whose home is a fo
 is not run literally:
 
 - 10.0.0.11, the README's ESXi, becomes the simulator's address;
-- blocks with appliances go to `jumpvisor simulate` instead, since the public simulator takes no SATA;
+- blocks with appliances or consoles go to `jumpvisor simulate` instead, since the public simulator takes no
+  SATA and has no serial lines;
+- the ports 8080 and 2001 become free ones;
 - /srv/exchange is a folder of the sandbox, which https://files.example.com serves too (over plain http,
   as 127.0.0.1); appliance.ova is an export of ours, there and in the home of `build`;
 - `ssh` and `scp` are given `-F` with the sandbox's configuration, since they do not heed HOME;
@@ -112,6 +114,10 @@ def commands(start, lines):
 class Sandbox:
     def __init__(self, root, binary, address):
         self.root, self.meant, self.appliances = root, [("10.0.0.11", address)], ""
+        for port in ("8080", "2001"):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.meant.append((port, str(free.getsockname()[1])))
         self.home, self.jump, bin = root / "home", root / "jump", root / "bin"
         self.work = self.home / "jumpvisor"
         built = self.work / "target" / MUSL / "release"
@@ -137,7 +143,8 @@ class Sandbox:
     def run_block(self, shown):
         """Runs commands in one shell; status and output of each."""
         out = self.root / "out"
-        script = self.appliances if any("_ov" in it for it in shown) else ""
+        ours = any(word in it for it in shown for word in ("_ov", "console"))
+        script = self.appliances if ours else ""
         for at, command in enumerate(shown):
             for said, meant in self.meant:
                 command = command.replace(said, meant)
