@@ -246,7 +246,10 @@ impl Inner {
         let ours = call.clone();
         let inner = Arc::downgrade(self);
         let ticket = self.pool.submit(move |fate| {
-            match work(&ours, caller, fate) {
+            let done = work(&ours, caller, fate);
+            // Whoever has the answer may use the id again at once.
+            drop((running, used));
+            match done {
                 Done::Answer(answer) => ours.settle(&answer),
                 Done::Denied(answer, error, who) => {
                     let inner = inner.upgrade();
@@ -257,7 +260,6 @@ impl Inner {
                     }
                 }
             }
-            drop((running, used));
         });
         let _ = call.ticket.set(ticket);
         if era == Era::Modern {
