@@ -15,9 +15,10 @@ use jumpvisor::mcp::stdio;
 use jumpvisor::mcp::stdio::{Ended, Settings};
 use jumpvisor::text::json;
 use jumpvisor::text::json::{Object, Value};
+use jumpvisor::tools::approval::{Approval, Mode};
 use jumpvisor::tools::offer::Offer;
 
-use crate::talk::{META, Sheet, client, code, plain, result, until};
+use crate::talk::{META, Sheet, client, client_with, code, plain, result, until};
 
 fn write(object: &Object) -> String {
     json::write_object(object)
@@ -448,4 +449,23 @@ fn a_client_that_does_not_read_any_more_ends_it() {
     it.request("2", "ping", "");
     assert_eq!(it.ended(), Ended::Output);
     assert_eq!(it.stage.cancelled.load(SeqCst), 1);
+}
+
+#[test]
+fn a_person_who_thinks_keeps_no_worker_from_the_next_call() {
+    let settings = Settings { threads: 1, queue: 0, ..Settings::default() };
+    let it = client_with(Offer::default(), settings, |gate| {
+        gate.approval = Approval::new(Mode::All, true, None).unwrap();
+    });
+    let able = r#""protocolVersion":"2025-11-25","capabilities":{"elicitation":{}}"#;
+    it.ask("1", "initialize", able);
+    it.power_on("2", "web", "");
+    let asked = it.answer("\"ask-1\"");
+    assert_eq!(json::get_text(&asked, "method"), Some("elicitation/create"));
+    // The call leaves its place a moment before its question is sent.
+    assert!(write(&it.ask("3", "tools/call", r#""name":"list_vms""#)).contains("web"));
+    let yes = r#""result":{"action":"accept","content":{"approve":true}}"#;
+    it.send(format!(r#"{{"jsonrpc":"2.0","id":"ask-1",{yes}}}"#));
+    let done = write(&result(&it.answer("2")));
+    assert!(!done.contains("isError"), "{done}");
 }

@@ -170,6 +170,10 @@ impl Handler for Shared {
         self.0.handle(request, respond);
     }
 
+    fn answered(&self, status: u16) {
+        self.0.answered(status);
+    }
+
     fn stopping(&self) {
         self.0.stopping();
     }

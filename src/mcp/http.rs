@@ -46,6 +46,9 @@ const RESTS: u32 = 120;
 /// Seconds after which a caller may try again where too much is under way.
 const RETRY: &str = "5";
 
+/// The status of what is refused because its caller asks too often.
+const TOO_OFTEN: u16 = 429;
+
 /// Seen to by others than [`Server`], on a worker: a place for trials of the protocol.
 pub trait Extra: Send + Sync {
     /// Whether this request is such a one.
@@ -235,6 +238,14 @@ impl Handler for Http {
         }
     }
 
+    fn answered(&self, status: u16) {
+        let metrics = &self.0.gate.metrics;
+        metrics.answered(status);
+        if status == TOO_OFTEN {
+            metrics.limited();
+        }
+    }
+
     fn stopping(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);
         self.0.listens.close();
@@ -407,7 +418,7 @@ fn not_allowed() -> Answer {
 
 fn too_often(seconds: u64) -> Answer {
     let said = format!("too many requests; try again in {seconds} s");
-    Refused::new(429, said).answer().with("Retry-After", seconds.to_string())
+    Refused::new(TOO_OFTEN, said).answer().with("Retry-After", seconds.to_string())
 }
 
 fn ending() -> Answer {

@@ -1,12 +1,19 @@
 //! A bounded pool of workers: threads made on demand and ended when idle, and a bounded queue.
 //!
 //! It knows jobs only. Surprising: a job that finds the queue full is not returned but run at once
-//! on the caller's thread with [`Fate::Full`], so that only the job needs to know how to refuse.
+//! on the caller's thread with [`Fate::Full`], so that only the job needs to know how to refuse. A job
+//! that waits for a person is no work, so its place goes to others meanwhile ([`Leave`]).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use crate::error::{Error, Kind, Result};
+
+/// Jobs that may wait for people at a time, in all and of one caller. Each keeps its thread.
+const WAITING: usize = 64;
+const WAITING_EACH: usize = 16;
 
 /// Why a job is being run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +40,13 @@ pub struct Size {
     pub idle: Duration,
 }
 
+/// The means of a job to wait for a person without keeping a worker from others.
+#[derive(Clone)]
+pub struct Leave(Arc<Shared>);
+
+/// A job waits for a person for as long as this lives.
+pub struct Waiting<'a>(&'a Shared, String);
+
 /// Workers and their queue; dropping it lets the workers end once the queue is empty.
 pub struct Pool {
     shared: Arc<Shared>,
@@ -51,6 +65,8 @@ struct State {
     threads: usize,
     /// Threads that are at a job.
     working: usize,
+    /// Whose jobs wait for people; their threads count neither as threads nor as working.
+    waiting: Vec<String>,
     closed: bool,
 }
 
@@ -67,7 +83,7 @@ impl Pool {
         let ticket = Ticket(state.next);
         state.next += 1;
         let full = state.queue.len() + state.working >= size.threads + size.queue;
-        let served = !full && (self.has_hands(&mut state) || state.threads > 0);
+        let served = !full && (self.shared.has_hands(&mut state) || state.threads > 0);
         if !served {
             drop(state);
             job(Fate::Full);
@@ -79,25 +95,9 @@ impl Pool {
         ticket
     }
 
-    /// True once some thread is free for one more job; makes one if it may.
-    fn has_hands(&self, state: &mut State) -> bool {
-        if state.threads > state.working + state.queue.len() {
-            return true;
-        }
-        if state.threads >= self.shared.size.threads {
-            return false;
-        }
-        let shared = self.shared.clone();
-        match std::thread::Builder::new().name("call".to_owned()).spawn(move || shared.work()) {
-            Ok(_) => {
-                state.threads += 1;
-                true
-            }
-            Err(why) => {
-                log::warn!("no thread for another call: {why}");
-                false
-            }
-        }
+    /// For jobs that may wait for people.
+    pub fn leave(&self) -> Leave {
+        Leave(self.shared.clone())
     }
 
     /// Drops a job that has not begun; true if there was one.
@@ -116,6 +116,39 @@ impl Pool {
     }
 }
 
+impl Leave {
+    /// Leaves the place of the job that runs on this thread to another one; fails where too many wait
+    /// already. Only for jobs of this pool whose turn has come.
+    pub fn take(&self, whose: &str) -> Result<Waiting<'_>> {
+        let mut state = self.0.lock();
+        let own = state.waiting.iter().filter(|it| *it == whose).count();
+        if own >= WAITING_EACH || state.waiting.len() >= WAITING {
+            let said = format!("{} calls wait for people's answers already", state.waiting.len());
+            return Err(Error::new(Kind::Busy, said)
+                .hint("Nothing was changed; try again when some of them are answered"));
+        }
+        state.waiting.push(whose.to_owned());
+        state.threads -= 1;
+        state.working -= 1;
+        if !state.queue.is_empty() {
+            self.0.has_hands(&mut state);
+        }
+        Ok(Waiting(&self.0, whose.to_owned()))
+    }
+}
+
+impl Drop for Waiting<'_> {
+    /// The job goes on at once, though its place may be taken; the next thread that is done ends then.
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if let Some(at) = state.waiting.iter().position(|it| *it == self.1) {
+            state.waiting.swap_remove(at);
+        }
+        state.threads += 1;
+        state.working += 1;
+    }
+}
+
 impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.lock().closed = true;
@@ -126,6 +159,27 @@ impl Drop for Pool {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// True once some thread is free for one more job; makes one if it may.
+    fn has_hands(self: &Arc<Shared>, state: &mut State) -> bool {
+        if state.threads > state.working + state.queue.len() {
+            return true;
+        }
+        if state.threads >= self.size.threads {
+            return false;
+        }
+        let shared = self.clone();
+        match std::thread::Builder::new().name("call".to_owned()).spawn(move || shared.work()) {
+            Ok(_) => {
+                state.threads += 1;
+                true
+            }
+            Err(why) => {
+                log::warn!("no thread for another call: {why}");
+                false
+            }
+        }
     }
 
     fn work(&self) {
@@ -142,12 +196,15 @@ impl Shared {
         let mut state = self.lock();
         let until = Instant::now() + self.size.idle;
         loop {
-            if let Some((_, job)) = state.queue.pop_front() {
+            // So many are at work without this one only where some came back from people.
+            let surplus = state.working >= self.size.threads;
+            let job = if surplus { None } else { state.queue.pop_front() };
+            if let Some((_, job)) = job {
                 state.working += 1;
                 return Some(job);
             }
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || state.closed {
+            if surplus || left.is_zero() || state.closed {
                 state.threads -= 1;
                 return None;
             }
@@ -209,6 +266,83 @@ mod tests {
         go.send(()).unwrap();
         assert_eq!(next.recv_timeout(SOON).unwrap(), Fate::Turn);
         assert!(never.try_recv().is_err());
+    }
+
+    /// A job that waits for a person until it is told to go on, then ends when it is told to.
+    fn asking(pool: &Pool, whose: &'static str) -> (mpsc::Receiver<bool>, [mpsc::Sender<()>; 2]) {
+        let (leave, (says, seen)) = (pool.leave(), mpsc::channel());
+        let ((answer, answered), (go, wait)) = (mpsc::channel(), mpsc::channel());
+        pool.submit(move |fate| {
+            assert_eq!(fate, Fate::Turn);
+            let waiting = leave.take(whose);
+            says.send(waiting.is_ok()).unwrap();
+            if waiting.is_ok() {
+                let _ = answered.recv();
+            }
+            drop(waiting);
+            let _ = (says.send(true), wait.recv());
+        });
+        (seen, [answer, go])
+    }
+
+    #[test]
+    fn who_waits_for_a_person_keeps_no_worker_from_others_and_counts_again_after_that() {
+        let pool = Pool::new(size(1, 1));
+        let (seen, [answer, go]) = asking(&pool, "ann");
+        assert!(seen.recv_timeout(SOON).unwrap());
+        // One runs and one waits, as if the first were not there.
+        let (_, begun, end) = blocking(&pool);
+        assert_eq!(begun.recv_timeout(SOON).unwrap(), Fate::Turn);
+        let (_, queued, _end) = blocking(&pool);
+        let (_, full, _go) = blocking(&pool);
+        assert_eq!(full.recv_timeout(SOON).unwrap(), Fate::Full);
+        // The answered one goes on beside the other, and what ends then makes no room.
+        answer.send(()).unwrap();
+        assert!(seen.recv_timeout(SOON).unwrap());
+        let (_, full, _go) = blocking(&pool);
+        assert_eq!((full.recv_timeout(SOON).unwrap(), pool.threads()), (Fate::Full, 2));
+        end.send(()).unwrap();
+        let start = Instant::now();
+        while pool.threads() > 1 && start.elapsed() < SOON {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert!(pool.threads() == 1 && queued.try_recv().is_err());
+        go.send(()).unwrap();
+        assert_eq!(queued.recv_timeout(SOON).unwrap(), Fate::Turn);
+    }
+
+    #[test]
+    fn what_is_queued_begins_when_somebody_is_asked() {
+        let pool = Pool::new(size(1, 2));
+        let (_, begun, end) = blocking(&pool);
+        begun.recv_timeout(SOON).unwrap();
+        let (seen, _going) = asking(&pool, "ann");
+        let (_, queued, _end) = blocking(&pool);
+        end.send(()).unwrap();
+        assert!(seen.recv_timeout(SOON).unwrap());
+        assert_eq!(queued.recv_timeout(SOON).unwrap(), Fate::Turn);
+    }
+
+    #[test]
+    fn so_many_may_wait_for_people_and_fewer_of_one_caller() {
+        let pool = Pool::new(size(1, 0));
+        let mut waiting = Vec::new();
+        for whose in ["ann", "bob", "cem", "dan"] {
+            for _ in 0..WAITING_EACH {
+                waiting.push(asking(&pool, whose));
+                assert!(waiting.last().unwrap().0.recv_timeout(SOON).unwrap(), "{whose}");
+            }
+            let (seen, [_, go]) = asking(&pool, whose);
+            assert!(!seen.recv_timeout(SOON).unwrap(), "{whose}");
+            drop(go);
+            let start = Instant::now();
+            while pool.shared.lock().working > 0 && start.elapsed() < SOON {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        assert_eq!(pool.shared.lock().waiting.len(), WAITING);
+        let (seen, _go) = asking(&pool, "eve");
+        assert!(!seen.recv_timeout(SOON).unwrap());
     }
 
     #[test]

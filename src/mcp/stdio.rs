@@ -240,8 +240,11 @@ impl Desk {
         let (link, ours) = (self.link.clone(), owed.clone());
         let mut caller = Caller::new(self.who.clone());
         if work.is_legacy() && self.can_ask.load(Ordering::SeqCst) {
-            let (link, owed) = (link.clone(), owed.clone());
-            let asks: Asks = Arc::new(move |question, _| put(&link, &owed, question));
+            let (link, owed, leave) = (link.clone(), owed.clone(), self.pool.leave());
+            let asks: Asks = Arc::new(move |question, _| {
+                let _waiting = leave.take("")?;
+                put(&link, &owed, question)
+            });
             caller = caller.asked_by(Some(asks));
         }
         let ticket = self.pool.submit(move |fate| {

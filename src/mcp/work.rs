@@ -7,6 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use crate::auth::principal::Principal;
 use crate::error::{Error, Kind};
 use crate::hv::call::{Call, Cancel, Rights};
 use crate::mcp::ask;
@@ -86,6 +87,14 @@ impl Work {
             let error = Error::bug("a defect of jumpvisor ended this request");
             failed(era, is_call, &error, &correlation_id())
         })
+    }
+
+    /// Why the caller will be denied this tool, if it is for want of rights.
+    pub fn lacks(&self, who: &Principal) -> Option<Error> {
+        match &self.task {
+            Task::Call { name, arguments, .. } => self.gate.lacks(name, arguments, who),
+            _ => None,
+        }
     }
 
     /// The answer where it is not even begun.

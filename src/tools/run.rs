@@ -142,23 +142,12 @@ impl Gate {
         entry.of_groups(&caller.who.groups);
         let (_running, mut server) = (self.metrics.running(), "");
         let checked = Args::check(tool.args, arguments);
-        let wanted = match &checked {
-            Ok(args) => {
-                let wanted = args.opt_text(args::HOST);
-                let used = self.used(tool, wanted);
-                server = self.counted_as(used);
-                entry.about(used, args.for_audit());
-                wanted
-            }
-            Err(_) => None,
-        };
-        let who = &caller.who;
-        let level = match (rights::level(&self.fleet, who, tool.name, tool.level, wanted), &checked)
-        {
-            // Who may do it somewhere is better told what is wrong with the arguments.
-            (Err(_), Err(_)) if who.highest() >= Some(tool.level) => Ok(tool.level),
-            (level, _) => level,
-        };
+        if let Ok(args) = &checked {
+            let used = self.used(tool, args.opt_text(args::HOST));
+            server = self.counted_as(used);
+            entry.about(used, args.for_audit());
+        }
+        let level = self.level(tool, &checked, &caller.who);
         let refused = level.as_ref().is_err_and(|error| error.kind() == Kind::Denied);
         let result = level.and_then(|level| {
             let args = checked?;
@@ -190,6 +179,25 @@ impl Gate {
         }
         result
             .unwrap_or_else(|error| Outcome::Failed { error: error.during(tool.name), correlation })
+    }
+
+    /// The caller's level where the tool would be run, if it is enough.
+    fn level(&self, tool: &Tool, checked: &Result<Args>, who: &Principal) -> Result<Level> {
+        let wanted = checked.as_ref().ok().and_then(|args| args.opt_text(args::HOST));
+        match rights::level(&self.fleet, who, tool.name, tool.level, wanted) {
+            // Who may do it somewhere is better told what is wrong with the arguments.
+            Err(_) if checked.is_err() && who.highest() >= Some(tool.level) => Ok(tool.level),
+            level => level,
+        }
+    }
+
+    /// Why [`Gate::call`] would deny this to the caller, if it is for want of rights.
+    pub fn lacks(&self, name: &str, arguments: &Object, who: &Principal) -> Option<Error> {
+        let (family, tool) = find(name)?;
+        let checked = Args::check(tool.args, arguments.clone());
+        let error = self.level(tool, &checked, who).err()?;
+        let lacks = error.kind() == Kind::Denied && self.offer.refusal(family, tool).is_none();
+        lacks.then(|| error.during(tool.name))
     }
 
     /// Notes in the audit log what a caller was denied that is no tool.

@@ -78,6 +78,16 @@ pub fn gate_with(offer: Offer, appliances: Option<Box<dyn Appliances>>) -> (Arc<
     (Arc::new(gate), stage)
 }
 
+/// Two servers on one stage, `lab` and `far`; the first is meant where none is named.
+#[allow(dead_code, reason = "shared")]
+pub fn second(gate: &mut Gate, stage: &Arc<Stage>) {
+    let server = |name: &str| {
+        let host = Box::new(Fake(stage.clone(), None));
+        Server { name: name.to_owned(), host }
+    };
+    gate.fleet = Fleet::new(vec![server("lab"), server("far")]);
+}
+
 fn machine(name: &str) -> Machine {
     Machine {
         at: MachineRef {

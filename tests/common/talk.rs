@@ -9,6 +9,7 @@ use jumpvisor::mcp::stdio::{Ended, Settings, Stdio, Stop};
 use jumpvisor::text::json;
 use jumpvisor::text::json::{Object, Value};
 use jumpvisor::tools::offer::Offer;
+use jumpvisor::tools::run::Gate;
 
 use crate::fleet;
 use crate::fleet::Stage;
@@ -100,7 +101,13 @@ pub struct Client {
 
 /// A client of a server with these settings.
 pub fn client(offer: Offer, settings: Settings) -> Client {
-    let (gate, stage) = fleet::gate(offer);
+    client_with(offer, settings, |_| ())
+}
+
+/// The same with another gate.
+pub fn client_with(offer: Offer, settings: Settings, change: impl FnOnce(&mut Gate)) -> Client {
+    let (mut gate, stage) = fleet::gate(offer);
+    change(Arc::get_mut(&mut gate).unwrap());
     let (input, from) = channel();
     let sheet = Sheet::default();
     let stdio = Stdio::new(gate, settings, sheet.clone());

@@ -90,6 +90,63 @@ fn who_needs_more_rights_is_sent_for_them() {
 }
 
 #[test]
+fn rights_are_lacking_on_the_server_that_is_meant() {
+    let (mut gate, stage) = crate::fleet::gate(jumpvisor::tools::offer::Offer::everything());
+    crate::fleet::second(Arc::get_mut(&mut gate).unwrap(), &stage);
+    let at = ["127.0.0.1:0"];
+    let it = serve((gate, stage), &at, |it| it.door = Some(Box::new(Porter::default())), |_| ());
+    let call = |tool: &str, arguments: &str| {
+        let params = format!(r#""name":"{tool}","arguments":{{{arguments}}}"#);
+        it.ask(&by(modern("1", "tools/call", &params), "eve:far-ops"))
+    };
+    for (tool, arguments, status, error) in [
+        ("power_on", r#""name":"web","host":"far""#, 200, false),
+        ("power_on", r#""name":"web""#, 403, true),
+        ("power_on", r#""name":"web","host":"lab""#, 403, true),
+        ("delete_vm", r#""name":"web","host":"far""#, 403, true),
+        ("list_vms", r#""host":"all""#, 200, false),
+        // More rights would not help.
+        ("power_on", r#""name":"web","host":"nowhere""#, 200, true),
+        ("power_on", r#""nonsense":1"#, 200, true),
+        ("power_on", r#""name":"nobody","host":"far""#, 200, true),
+    ] {
+        let heard = call(tool, arguments);
+        let failed = heard.status != 200 || heard.body.contains("\"isError\":true");
+        assert_eq!((heard.status, failed), (status, error), "{tool} {arguments}: {heard:?}");
+        let challenge = heard.header("WWW-Authenticate").unwrap_or_default();
+        assert_eq!(challenge.contains("error=\"insufficient_scope\""), status == 403);
+        assert_eq!(challenge.contains(tool), status == 403, "{challenge}");
+    }
+}
+
+#[test]
+fn answers_are_counted_and_those_who_ask_too_often() {
+    let it = guarded(|it| it.per_user = 2);
+    let ask = |user: &str| it.ask(&by(legacy("1", "ping", ""), user)).status;
+    let eve = "eve:vsphere-readers";
+    assert_eq!([ask(eve), ask(eve), ask(eve), ask("words")], [200, 200, 429, 401]);
+    assert_eq!(it.ask(&get("/nothing")).status, 404);
+    // What the edge refuses by itself counts too.
+    let mut client = it.connect();
+    client.write("no request\r\n\r\n");
+    assert_eq!(client.hear().status, 400);
+    let text = it.gate.prometheus(Some(0));
+    for line in [
+        r#"jumpvisor_http_responses_total{class="2xx"} 2"#,
+        r#"jumpvisor_http_responses_total{class="4xx"} 4"#,
+        r#"jumpvisor_http_responses_total{class="5xx"} 0"#,
+        "jumpvisor_rate_limited_total 1",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} in\n{text}");
+    }
+    let metrics = modern("1", "tools/call", r#""name":"get_metrics","arguments":{}"#);
+    let heard = it.ask(&by(metrics, "ann:vsphere-readers"));
+    for part in [r#""http_2xx":2"#, r#""http_4xx":4"#, r#""rate_limited":1"#] {
+        assert!(heard.body.contains(part), "{part} in {heard:?}");
+    }
+}
+
+#[test]
 fn a_token_that_must_be_looked_up_keeps_nobody_waiting() {
     let porter = Porter::default();
     let (open, waiting) = (Arc::clone(&porter.open), Arc::clone(&porter.waiting));

@@ -236,3 +236,47 @@ fn questions_find_the_client_of_their_session_only() {
     assert_eq!(it.ask(&by(within(yes, &ann), "ann")).status, 202);
     assert!(write(&client.rest()[0]).contains(r#""said":"true""#));
 }
+
+#[test]
+fn people_who_think_keep_no_worker_from_others_and_one_caller_not_all_places() {
+    let trial = Arc::new(Trial::default());
+    let extra = trial.clone();
+    let it = guarded(move |it| {
+        it.extra = Some(extra);
+        it.calls.threads = 1;
+        it.calls.queue = 1;
+    });
+    // 8 questions of a session, 16 of a caller.
+    let ann = [(); 3].map(|()| begin(&it, "ann").session().unwrap());
+    let ask = |user: &str, session: &str, id: usize| {
+        let mut client = it.connect();
+        client.send(&by(within(legacy(&id.to_string(), "trial/consent", ""), session), user));
+        client
+    };
+    let mut open = Vec::new();
+    for number in 0..16 {
+        let session = &ann[number / 8];
+        let mut client = ask("ann", session, number);
+        let asked = question(&mut client, "elicitation/create");
+        open.push((session, client, asked));
+        assert!(it.ask(&by(list(), "bob")).body.contains("web"), "{number}");
+    }
+    let heard = ask("ann", &ann[2], 99).hear();
+    assert!(heard.body.contains("16 calls wait for people's answers already"), "{heard:?}");
+    assert!(heard.body.contains("try again when some of them are answered"), "{heard:?}");
+    let bob = begin(&it, "bob").session().unwrap();
+    let mut client = ask("bob", &bob, 1);
+    question(&mut client, "elicitation/create");
+    // Every answer still finds its call.
+    for (session, mut client, asked) in open {
+        let yes = format!(
+            r#"{{"jsonrpc":"2.0","id":{asked},"result":{{"action":"accept","content":{{"approve":true}}}}}}"#
+        );
+        assert_eq!(it.ask(&by(within(raw(&yes), session), "ann")).status, 202);
+        assert!(write(&client.rest()[0]).contains(r#""said":"true""#));
+    }
+}
+
+fn list() -> Ask {
+    legacy("1", "tools/call", r#""name":"list_vms""#)
+}

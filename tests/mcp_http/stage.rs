@@ -19,7 +19,7 @@ use jumpvisor::mcp::rpc;
 use jumpvisor::text::json;
 use jumpvisor::text::json::{Object, Value};
 use jumpvisor::tools::offer::Offer;
-use jumpvisor::tools::run::Caller;
+use jumpvisor::tools::run::{Caller, Gate};
 use jumpvisor::web::serve::handler::{Answer as Given, Handler, Request, Responder};
 use jumpvisor::web::serve::limits::Limits;
 use jumpvisor::web::serve::listen::{Listener, Place, places};
@@ -45,6 +45,10 @@ impl Handler for Shared {
         self.0.handle(request, respond);
     }
 
+    fn answered(&self, status: u16) {
+        self.0.answered(status);
+    }
+
     fn stopping(&self) {
         self.0.stopping();
     }
@@ -54,6 +58,7 @@ pub struct Service {
     pub server: Option<Server>,
     pub http: Arc<Http>,
     pub stage: Arc<Stage>,
+    pub gate: Arc<Gate>,
 }
 
 impl Drop for Service {
@@ -72,10 +77,19 @@ pub fn start_with(
     change: impl FnOnce(&mut Settings),
     limit: impl FnOnce(&mut Limits),
 ) -> Service {
-    let (gate, stage) = fleet::gate(offer);
+    serve(fleet::gate(offer), at, change, limit)
+}
+
+/// A service of this gate.
+pub fn serve(
+    (gate, stage): (Arc<Gate>, Arc<Stage>),
+    at: &[&str],
+    change: impl FnOnce(&mut Settings),
+    limit: impl FnOnce(&mut Limits),
+) -> Service {
     let mut settings = Settings::default();
     change(&mut settings);
-    let http = Arc::new(Http::new(gate, settings));
+    let http = Arc::new(Http::new(gate.clone(), settings));
     let all = at.iter().flat_map(|at| places(at, 0).unwrap().into_iter().map(move |it| (at, it)));
     let listeners = all.map(|(at, it)| Listener::open(&it, at, 0o600).unwrap()).collect();
     let mut limits = Limits::default();
@@ -83,7 +97,7 @@ pub fn start_with(
     let handler = Arc::new(Shared(http.clone()));
     let notifier = Arc::new(Notifier::default());
     let setup = Setup { listeners, identity: None, limits, handler, notifier };
-    Service { server: Some(Server::start(setup).unwrap()), http, stage }
+    Service { server: Some(Server::start(setup).unwrap()), http, stage, gate }
 }
 
 pub fn plain() -> Service {
@@ -351,7 +365,8 @@ pub fn until(what: &str, mut so: impl FnMut() -> bool) {
     }
 }
 
-/// Knows `Bearer NAME:GROUP` as an access token, and waits for those called `slow`.
+/// Knows `Bearer NAME:GROUP` as an access token, and waits for those called `slow`. The groups are
+/// the built-in ones, and `far-ops`, who may read on `lab` and do more on `far`.
 pub struct Porter {
     pub open: Arc<AtomicBool>,
     pub waiting: Arc<AtomicBool>,
@@ -384,7 +399,10 @@ impl Porter {
         let (name, group) = token.split_once(':').ok_or(turned(401, Why::Token, "no token"))?;
         let (groups, expires) = ([group.to_owned()], None);
         let claimant = Claimant { name, id: name, groups: &groups, how: How::Oauth, expires };
-        let policy = Policy::built_in();
+        let policy = match group {
+            "far-ops" => Policy::parse(["far-ops=read@lab", "far-ops=power@far"]).unwrap(),
+            _ => Policy::built_in(),
+        };
         policy.admit(&claimant).map_err(|it| turned(403, Why::Scope, &it.sentence()))
     }
 }

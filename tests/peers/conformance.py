@@ -10,8 +10,9 @@ sign-in. RUN is 2026-07-28 or 2025-11-25 (the newest suite, by the requirements 
 
 FILE (tests/peers/conformance/expected-fixtures.txt unless told) has a line `RUN SCENARIO` for each
 scenario that passes; `-CHECK` behind it are checks that fail in it nevertheless. Exits 1 where
-anything else fails, and where a line is stale: its scenario or its `-CHECK` passes or is gone, or a
-scenario passes that has no line. UPDATE=1 writes FILE from what was seen. A run takes about 10 s.
+anything else fails, and where a line is stale: its `-CHECK` passes or is gone, its scenario is gone or
+all of it is skipped, or a scenario passes that has no line. UPDATE=1 writes FILE from what was seen. A
+run takes about 10 s.
 """
 
 import argparse
@@ -101,6 +102,8 @@ def compare(run, seen, expected, said):
             if not scenario.failed and not scenario.skipped:
                 wrong.append(f"{name} passes and has no line")
             continue
+        if scenario.skipped:
+            wrong.append(f"{name} has a line, and all of it was skipped")
         if new := scenario.failed - may:
             wrong.append(f"{name} fails: {scenario.why(new)}")
         for check in sorted(may - scenario.failed):

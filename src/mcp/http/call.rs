@@ -17,7 +17,7 @@ use crate::mcp::era::Era;
 use crate::mcp::http::ladder;
 use crate::mcp::http::sessions::Session;
 use crate::mcp::link::Deed;
-use crate::mcp::pool::Ticket;
+use crate::mcp::pool::{Leave, Ticket};
 use crate::mcp::rpc;
 use crate::mcp::rpc::Id;
 use crate::text::json::Object;
@@ -79,6 +79,7 @@ pub struct Call {
     pub deed: OnceLock<Deed>,
     /// Where answers to questions come in.
     session: Option<Arc<Session>>,
+    leave: Leave,
     watch: Watch,
     /// When a stream is made of it without anything to say.
     due: Instant,
@@ -96,6 +97,7 @@ impl Call {
     pub fn new(
         (id, era, owner): (Id, Era, String),
         session: Option<Arc<Session>>,
+        leave: Leave,
         reply: Reply,
         patience: Duration,
     ) -> Call {
@@ -108,6 +110,7 @@ impl Call {
             ticket: OnceLock::new(),
             deed: OnceLock::new(),
             session,
+            leave,
             watch: reply.respond.watch(),
             due: now + patience,
             out: Mutex::new((Out::Nothing(reply), now)),
@@ -191,6 +194,7 @@ impl Call {
                 .hint("It needs a session, and must declare elicitation in `initialize`"));
         };
         let asked = session.ask()?;
+        let _waiting = self.leave.take(&session.owner)?;
         let left = || Error::new(Kind::Network, "the client left without an answer");
         if !self.tell(&rpc::question(&asked.id, method, params)) {
             return Err(left());
@@ -265,10 +269,11 @@ impl Calls {
         self.count.load(Ordering::SeqCst) == 0
     }
 
-    /// Those of an owner with this id. Without a session there may be several, since two programs of
+    /// Those of an owner with this id that are not answered: an id may be used again as soon as its
+    /// answer is read. Without a session there may be several, since two programs of
     /// one person at one address may use the same id.
     pub fn find(&self, owner: &str, id: &Id) -> Vec<Arc<Call>> {
-        self.all().iter().filter(|it| it.owner == owner && it.id == *id).cloned().collect()
+        self.each(|it| it.owner == owner && it.id == *id && !matches!(it.out().0, Out::Over))
     }
 
     /// All, for one look or for the end.

@@ -164,7 +164,7 @@ fn names(request: &handler::Request, message: &rpc::Request) -> Result<(), Refus
     let member = match message.method.as_str() {
         "tools/call" | "prompts/get" => "name",
         "resources/read" => "uri",
-        it if it.starts_with("tasks/") => "taskId",
+        "tasks/get" | "tasks/update" | "tasks/cancel" => "taskId",
         _ => return Ok(()),
     };
     // Where the message lacks it, that is told instead.
@@ -331,6 +331,13 @@ mod tests {
         }
         assert_eq!(code(&[version, method], &call), HEADERS);
         assert_eq!(code(&[version, method], &body("tools/call", "")), 1);
+        // Of an unknown method it is not known what it is about; that it is unknown is told later.
+        for (named, wanted) in
+            [("tasks/get", HEADERS), ("tasks/cancel", HEADERS), ("tasks/result", 1)]
+        {
+            let task = body(named, r#""taskId":"t","#);
+            assert_eq!(code(&[version, ("Mcp-Method", named)], &task), wanted, "{named}");
+        }
         let call = body("tools/call", r#""name":"t","arguments":{"region":"eu","count":2},"#);
         let named = [version, method, ("Mcp-Name", "t"), ("Mcp-Param-Region", "eu")];
         assert_eq!(code(&[&named[..], &[("Mcp-Param-Count", "2")]].concat(), &call), 1);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use crate::auth::principal::Principal;
+use crate::auth::principal::{How, Principal};
 use crate::error::{Error, Kind};
 use crate::mcp::ask;
 use crate::mcp::body::Body;
@@ -29,7 +29,6 @@ use crate::mcp::watch;
 use crate::mcp::watch::{Seen, Watch};
 use crate::mcp::work::{Work, refused};
 use crate::text::json;
-use crate::tools::find;
 use crate::tools::run::Caller;
 use crate::web::serve::handler::{Answer, Request};
 
@@ -200,11 +199,9 @@ impl Inner {
         match server.handle(request, turn.who) {
             Step::Now(answer) => now(turn, request, &answer),
             Step::Later(work) => {
-                let lacks = self.lacks(request, turn.who);
                 let token = has_token(request);
-                let who = turn.who.clone();
                 self.begin(&request.id, turn, token, move |call, caller, fate| {
-                    work_on(work, call, caller, fate, lacks.map(|it| (it, who)))
+                    work_on(work, call, caller, fate)
                 });
             }
             Step::Watch(what) => self.watch(request, turn, what),
@@ -239,7 +236,8 @@ impl Inner {
         let Turn { who, owner, session, era, reply } = turn;
         let patience = if token { self.settings.patience } else { self.settings.alive };
         let used = session.as_ref().map(Session::used);
-        let call = Arc::new(Call::new((id.clone(), era, owner), session, reply, patience));
+        let (named, leave) = ((id.clone(), era, owner), self.pool.leave());
+        let call = Arc::new(Call::new(named, session, leave, reply, patience));
         let running = self.calls.begin(&call);
         let mut caller = Caller::new(who.clone()).cancelled_by(call.cancel.clone());
         caller.asks = call.asks();
@@ -273,20 +271,6 @@ impl Inner {
             });
         }
         self.look();
-    }
-
-    /// The refusal of a call for which the caller has too few rights everywhere, where somebody
-    /// could give him more.
-    fn lacks(&self, request: &rpc::Request, who: &Principal) -> Option<Error> {
-        let name = json::get_text(&request.params, "name")?;
-        let (family, tool) = find(name).filter(|_| request.method == "tools/call")?;
-        let offered = self.gate.offer.has(family, tool);
-        let lacks = offered && who.highest().is_none_or(|it| it < tool.level);
-        let by_token = who.how == crate::auth::principal::How::Oauth;
-        (lacks && by_token).then(|| {
-            let said = format!("`{}` needs {}", tool.name, tool.level.word());
-            Error::new(Kind::Denied, said).hint("Ask who runs this server for more rights")
-        })
     }
 
     fn watch(self: &Arc<Inner>, request: &rpc::Request, turn: Turn<'_>, what: Watch) {
@@ -355,21 +339,19 @@ enum Done {
     Denied(rpc::Answer, Error, Principal),
 }
 
-fn work_on(
-    work: Work,
-    call: &Arc<Call>,
-    caller: Caller,
-    fate: Fate,
-    lacks: Option<(Error, Principal)>,
-) -> Done {
+fn work_on(work: Work, call: &Arc<Call>, caller: Caller, fate: Fate) -> Done {
+    let who = caller.who.clone();
+    // Only who came by a token could be given another one.
+    let by_token = fate == Fate::Turn && who.how == How::Oauth;
+    let lacks = if by_token { work.lacks(&who) } else { None };
     let (ours, telling) = (call.clone(), call.clone());
     let begins = move |deed| _ = ours.deed.set(deed);
     let tell = move |message: &str| _ = telling.tell(message);
     // Also where it is known to be refused: the gate writes that down.
     let answer = turn::take(work, fate, caller, begins, tell);
     match lacks {
-        Some((error, who)) if fate == Fate::Turn => Done::Denied(answer, error, who),
-        _ => Done::Answer(answer),
+        Some(error) => Done::Denied(answer, error, who),
+        None => Done::Answer(answer),
     }
 }
 

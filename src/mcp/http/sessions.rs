@@ -39,7 +39,8 @@ pub struct Bounds {
 /// One session.
 pub struct Session {
     pub id: String,
-    owner: String,
+    /// Whose it is.
+    pub owner: String,
     next: AtomicU64,
     state: Mutex<State>,
 }

@@ -270,6 +270,12 @@ impl Connection {
 
     /// The head of an answer, and whether the connection stays open after it.
     fn start(&self, answer: &mut Answer, framing: Framing, keep: bool) -> (Vec<u8>, bool) {
+        let begun = self.begun(answer, framing, keep);
+        self.core.handler.answered(answer.status);
+        begun
+    }
+
+    fn begun(&self, answer: &mut Answer, framing: Framing, keep: bool) -> (Vec<u8>, bool) {
         let keep = keep && self.goes_on();
         answer.headers.push(("Date", self.core.date()));
         let mut out = Vec::new();

@@ -144,6 +144,7 @@ impl Core {
             // A handshake would cost more than the connection that there is no place for.
             if !encrypted && self.refused.get() < REFUSED_AT_ONCE {
                 self.refused.set(self.refused.get() + 1);
+                self.handler.answered(503);
                 let core = Rc::clone(self);
                 executor
                     .spawn(async move { core.refuse(Wire::new(socket), refusal).await })

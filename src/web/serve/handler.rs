@@ -27,6 +27,9 @@ pub trait Handler: Send + Sync {
     /// Answers, now or later, by `respond`.
     fn handle(&self, request: Request, respond: Responder);
 
+    /// An answer of this status is on its way, also where nobody asked the handler.
+    fn answered(&self, _status: u16) {}
+
     /// The server begins to end; streams without an end of their own should come to one.
     fn stopping(&self) {}
 }
