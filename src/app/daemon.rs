@@ -66,6 +66,12 @@ impl Daemon {
         let mut listeners = listeners(config)?;
         listeners.extend(inherited);
         let (gate, consoles) = crate::app::wired(config, servers, offer, sink)?;
+        // Now, and not at the first call that nobody can follow any more.
+        for (sink, why) in gate.audit.tried() {
+            let Some(why) = why else { continue };
+            let then = if config.audit_required { "; changes are refused meanwhile" } else { "" };
+            log::error!("the audit log {sink} cannot be written: {why}{then}");
+        }
         let mut serves = Vec::new();
         for listener in listeners {
             let at = gate.consoles.listen_at(listener, certificate.clone())?;

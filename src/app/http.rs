@@ -31,7 +31,7 @@ const NAME: &str = "http";
 const METRICS: &str = "metrics";
 
 /// `MCP_HOST` for a daemon that only holds consoles.
-const NONE: &str = "none";
+pub const NONE: &str = "none";
 
 /// A Unix socket is for whoever is in its group.
 const MODE: u32 = 0o660;
@@ -99,11 +99,7 @@ fn judge(listeners: &[Listener], signed: bool, tls: bool, anyone: bool) -> Resul
     let far = |it: &&Listener| it.name() != METRICS && !it.place().is_none_or(Place::is_local);
     let Some(place) = listeners.iter().find(far).and_then(Listener::place) else { return Ok(()) };
     if !signed && !anyone {
-        let said = format!("at {place} anybody who reaches it could do anything");
-        return Err(Error::usage(said).hint(
-            "Set API_KEYS_FILE (`jumpvisor key` makes keys) or OAUTH_ENABLED, or MCP_HOST=127.0.0.1; \
-             `serve --without-sign-in` does it all the same",
-        ));
+        return Err(open_to_all(place));
     }
     if !signed {
         log::warn!("at {place} whoever reaches it may do anything (--without-sign-in)");
@@ -115,6 +111,14 @@ fn judge(listeners: &[Listener], signed: bool, tls: bool, anyone: bool) -> Resul
         );
     }
     Ok(())
+}
+
+/// Where anybody who is not on this machine could do anything.
+pub fn open_to_all(place: &Place) -> Error {
+    Error::usage(format!("at {place} anybody who reaches it could do anything")).hint(
+        "Set API_KEYS_FILE (`jumpvisor key` makes keys) or OAUTH_ENABLED, or MCP_HOST=127.0.0.1; \
+         `serve --without-sign-in` does it all the same",
+    )
 }
 
 impl Ready {
@@ -134,8 +138,24 @@ impl Ready {
             Some(_) => "sign-in by keys",
             None => "no sign-in",
         };
+        // Whoever opened it: what is called so has nothing else, since it asks nobody who they are.
+        let (measured, served): (Vec<&Listener>, Vec<&Listener>) =
+            self.listeners.iter().partition(|it| it.name() == METRICS);
+        let at = |all: &[&Listener], path: &str| {
+            let shown = |it: &Place| match it {
+                Place::Tcp(at) => format!("{scheme}://{at}{path}"),
+                Place::Unix(_) => it.to_string(),
+            };
+            let all: Vec<String> = all.iter().filter_map(|it| it.place()).map(shown).collect();
+            all.join(" and ")
+        };
+        let mut serves = format!("MCP at {} ({secured}, {signed})", at(&served, "/mcp"));
+        if !measured.is_empty() {
+            serves = format!("{serves}, metrics at {}", at(&measured, "/metrics"));
+        }
         let count: Arc<OnceLock<Arc<AtomicUsize>>> = Arc::default();
-        let settings = settings(config, gate, self.sign_in, Arc::clone(&count));
+        let mut settings = settings(config, gate, self.sign_in, Arc::clone(&count));
+        settings.metrics_listener = (!measured.is_empty()).then(|| METRICS.to_owned());
         let service = Arc::new(http::Http::new(Arc::clone(gate), settings));
         let server = Server::start(Setup {
             listeners: self.listeners,
@@ -145,15 +165,6 @@ impl Ready {
             notifier: Arc::clone(notifier),
         })?;
         let _ = count.set(server.counter());
-        let places: Vec<String> = server
-            .places()
-            .iter()
-            .map(|it| match it {
-                Place::Tcp(at) => format!("{scheme}://{at}/mcp"),
-                Place::Unix(_) => it.to_string(),
-            })
-            .collect();
-        let serves = format!("MCP at {} ({secured}, {signed})", places.join(" and "));
         Ok(Http { server, service, identity: self.identity, serves })
     }
 }
@@ -214,7 +225,6 @@ fn settings(
         per_user: daemon.per_user,
         per_address: daemon.per_address,
         metrics: (daemon.metrics != Metrics::Nowhere).then(|| Box::new(text) as _),
-        metrics_listener: matches!(daemon.metrics, Metrics::At(_)).then(|| METRICS.to_owned()),
         calls: Size { threads: config.max_concurrent_calls, ..usual.calls },
         ..usual
     }

@@ -300,7 +300,7 @@ impl Inner {
             return Err(ending());
         }
         if let Some(Some(Err(refusal))) = self.settings.door.as_ref().map(|it| it.known(head)) {
-            return Err(turned(refusal));
+            return Err(turned(refusal, &who));
         }
         if head.method == "POST" {
             ladder::head(head).map_err(Refused::answer)?;
@@ -348,7 +348,10 @@ impl Inner {
         then: Served,
     ) {
         match who {
-            Err(refusal) => reply.answer(turned(refusal)),
+            Err(refusal) => {
+                let at = address(&request, &self.settings.trusted);
+                reply.answer(turned(refusal, &at));
+            }
             Ok(who) => match self.by_user.count(&who.id, Instant::now()) {
                 Err(seconds) => reply.answer(too_often(seconds)),
                 Ok(()) => then(self, request, &who, reply),
