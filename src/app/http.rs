@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,8 +40,11 @@ const MODE: u32 = 0o660;
 /// How long requests that run may take when the daemon ends.
 const LAST_CALLS: Duration = Duration::from_secs(10);
 
-/// What is changed then, and told to stop, has so long to clean up.
+/// What still runs then is told to stop, and has so long to clean up and to say what became of it.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
+
+/// The same for what changes something and has no client any more.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What was opened and found good, before anything is served.
 pub struct Ready {
@@ -236,13 +240,24 @@ impl Http {
         self.identity.as_ref().map(|it| it.reload())
     }
 
-    /// Accepts nothing more, lets what runs come to its end within a bound, and tells the rest to stop.
+    /// Accepts nothing more, lets what runs come to its end within a bound, and tells the rest to stop
+    /// while its clients still hear what became of it.
     pub fn end(self) {
-        let cut = self.server.stop(LAST_CALLS);
+        let (over, ended) = channel::<()>();
+        let service = Arc::clone(&self.service);
+        let hurry = move || {
+            if ended.recv_timeout(LAST_CALLS) == Err(RecvTimeoutError::Timeout) {
+                service.hurry();
+            }
+        };
+        let told = std::thread::Builder::new().name("ending".to_owned()).spawn(hurry);
+        let more = told.map_or(Duration::ZERO, |_| LAST_DEEDS);
+        let cut = self.server.stop(LAST_CALLS + more);
+        drop(over);
         if cut > 0 {
             log::warn!("{cut} requests were cut off because they took too long to end");
         }
-        let left = self.service.end(LAST_DEEDS);
+        let left = self.service.end(LAST_WORDS);
         if !left.is_empty() {
             log::warn!("was still at work when it ended: {}", left.join(", "));
         }

@@ -6,6 +6,7 @@
 
 use crate::app::{http, signin};
 use crate::config::Config;
+use crate::config::Problem;
 use crate::error::Result;
 use crate::hv::model::{Check, Outcome};
 use crate::web::serve::identity::Identity;
@@ -25,7 +26,9 @@ const NAMES: [&str; 7] = [
 
 /// Each setting that was tried.
 pub fn tried(config: &Config) -> Vec<Check> {
-    let mut all = Vec::new();
+    let amiss =
+        |it: &Problem| Check { step: "settings", outcome: Outcome::Bad, text: it.to_string() };
+    let mut all: Vec<Check> = config.amiss.iter().map(amiss).collect();
     let set = config.found.iter().filter(|it| it.from != "default");
     if !set.into_iter().any(|it| NAMES.contains(&it.name.as_str())) {
         return all;

@@ -178,12 +178,17 @@ impl Http {
         }))
     }
 
+    /// Tells all work to stop; while the edge still serves, its clients hear how far it came.
+    pub fn hurry(&self) {
+        self.0.calls.each(|_| true).iter().for_each(|it| it.cancel.cancel());
+    }
+
     /// Tells all work to stop that is still under way when the edge has ended, and gives what changes
     /// something so long to clean up; what is left after that.
     pub fn end(&self, grace: Duration) -> Vec<&'static str> {
         self.stopping();
         let calls = &self.0.calls;
-        calls.each(|_| true).iter().for_each(|it| it.cancel.cancel());
+        self.hurry();
         if !calls.wait(LAST_WORDS, |_| true) {
             calls.wait(grace, |it| it.deed.get().is_some_and(|deed| deed.changes));
         }
