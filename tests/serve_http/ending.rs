@@ -76,7 +76,7 @@ fn what_ends_in_time_is_finished_and_the_daemon_logs_out() {
     daemon.program.signal("-TERM");
     daemon.hears("INFO ends");
     wait("the listener's end", || TcpStream::connect(at).is_err().then_some(()));
-    client.join().unwrap().holds(200, &["isError\":false", "victim"]);
+    client.join().unwrap().works(&["victim"]);
     assert_eq!(daemon.program.ended(), Some(0));
     assert!(rig.call("list_vms --json").contains("victim"));
     assert_eq!(rig.sessions(), 0, "the daemon has logged out");
@@ -95,7 +95,7 @@ fn what_does_not_is_stopped_and_told_and_nothing_is_left() {
     assert!(line.contains(r#""result":"error""#), "{line}");
     assert!(!daemon.said().contains("was still at work"), "{}", daemon.said());
     assert!(!rig.call("list_vms --json").contains("victim"));
-    let files = rig.call("list_datastore_files datastore=datastore1 --json");
+    let files = rig.call("browse_datastore datastore=datastore1 --json");
     assert!(!files.contains("victim"), "{files}");
     assert_eq!(rig.sessions(), 0, "the daemon has logged out");
 }

@@ -256,6 +256,13 @@ impl Heard {
         self
     }
 
+    /// The result of a tool that did what it was asked.
+    #[track_caller]
+    pub fn works(&self, parts: &[&str]) -> &Heard {
+        assert!(!self.text.contains("\"isError\":true"), "{}", self.text);
+        self.holds(200, &["\"result\":{"]).holds(200, parts)
+    }
+
     /// The text behind `"name":"`.
     pub fn member(&self, name: &str) -> String {
         let (_, behind) = self.text.split_once(&format!("\"{name}\":\"")).expect(&self.text);
