@@ -107,6 +107,9 @@ impl Daemon {
         self.notifier.reloading();
         let serial = self.certificate.as_ref().map(|it| it.reload());
         let http = self.http().as_ref().and_then(Http::reload);
+        if serial.is_none() && http.is_none() {
+            crate::logging::info!("nothing to read again; the audit log is opened anew");
+        }
         for outcome in [serial, http].into_iter().flatten() {
             match outcome {
                 Ok(()) => crate::logging::info!("a certificate was read again"),
