@@ -66,6 +66,12 @@ impl Daemon {
         let mut listeners = listeners(config)?;
         listeners.extend(inherited);
         let (gate, consoles) = crate::app::wired(config, servers, offer, sink)?;
+        // Now, and not at the first call that nobody can follow any more.
+        for (sink, why) in gate.audit.tried() {
+            let Some(why) = why else { continue };
+            let then = if config.audit_required { "; changes are refused meanwhile" } else { "" };
+            log::error!("the audit log {sink} cannot be written: {why}{then}");
+        }
         let mut serves = Vec::new();
         for listener in listeners {
             let at = gate.consoles.listen_at(listener, certificate.clone())?;
@@ -102,7 +108,7 @@ impl Daemon {
         let serial = self.certificate.as_ref().map(|it| it.reload());
         let http = self.http().as_ref().and_then(Http::reload);
         if serial.is_none() && http.is_none() {
-            crate::logging::info!("there is nothing to read again");
+            crate::logging::info!("nothing to read again; the audit log is opened anew");
         }
         for outcome in [serial, http].into_iter().flatten() {
             match outcome {

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -31,7 +32,7 @@ const NAME: &str = "http";
 const METRICS: &str = "metrics";
 
 /// `MCP_HOST` for a daemon that only holds consoles.
-const NONE: &str = "none";
+pub const NONE: &str = "none";
 
 /// A Unix socket is for whoever is in its group.
 const MODE: u32 = 0o660;
@@ -39,8 +40,11 @@ const MODE: u32 = 0o660;
 /// How long requests that run may take when the daemon ends.
 const LAST_CALLS: Duration = Duration::from_secs(10);
 
-/// What is changed then, and told to stop, has so long to clean up.
+/// What still runs then is told to stop, and has so long to clean up and to say what became of it.
 const LAST_DEEDS: Duration = Duration::from_secs(10);
+
+/// The same for what changes something and has no client any more.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 /// What was opened and found good, before anything is served.
 pub struct Ready {
@@ -99,11 +103,7 @@ fn judge(listeners: &[Listener], signed: bool, tls: bool, anyone: bool) -> Resul
     let far = |it: &&Listener| it.name() != METRICS && !it.place().is_none_or(Place::is_local);
     let Some(place) = listeners.iter().find(far).and_then(Listener::place) else { return Ok(()) };
     if !signed && !anyone {
-        let said = format!("at {place} anybody who reaches it could do anything");
-        return Err(Error::usage(said).hint(
-            "Set API_KEYS_FILE (`jumpvisor key` makes keys) or OAUTH_ENABLED, or MCP_HOST=127.0.0.1; \
-             `serve --without-sign-in` does it all the same",
-        ));
+        return Err(open_to_all(place));
     }
     if !signed {
         log::warn!("at {place} whoever reaches it may do anything (--without-sign-in)");
@@ -115,6 +115,14 @@ fn judge(listeners: &[Listener], signed: bool, tls: bool, anyone: bool) -> Resul
         );
     }
     Ok(())
+}
+
+/// Where anybody who is not on this machine could do anything.
+pub fn open_to_all(place: &Place) -> Error {
+    Error::usage(format!("at {place} anybody who reaches it could do anything")).hint(
+        "Set API_KEYS_FILE (`jumpvisor key` makes keys) or OAUTH_ENABLED, or MCP_HOST=127.0.0.1; \
+         `serve --without-sign-in` does it all the same",
+    )
 }
 
 impl Ready {
@@ -134,8 +142,24 @@ impl Ready {
             Some(_) => "sign-in by keys",
             None => "no sign-in",
         };
+        // Whoever opened it: what is called so has nothing else, since it asks nobody who they are.
+        let (measured, served): (Vec<&Listener>, Vec<&Listener>) =
+            self.listeners.iter().partition(|it| it.name() == METRICS);
+        let at = |all: &[&Listener], path: &str| {
+            let shown = |it: &Place| match it {
+                Place::Tcp(at) => format!("{scheme}://{at}{path}"),
+                Place::Unix(_) => it.to_string(),
+            };
+            let all: Vec<String> = all.iter().filter_map(|it| it.place()).map(shown).collect();
+            all.join(" and ")
+        };
+        let mut serves = format!("MCP at {} ({secured}, {signed})", at(&served, "/mcp"));
+        if !measured.is_empty() {
+            serves = format!("{serves}, metrics at {}", at(&measured, "/metrics"));
+        }
         let count: Arc<OnceLock<Arc<AtomicUsize>>> = Arc::default();
-        let settings = settings(config, gate, self.sign_in, Arc::clone(&count));
+        let mut settings = settings(config, gate, self.sign_in, Arc::clone(&count));
+        settings.metrics_listener = (!measured.is_empty()).then(|| METRICS.to_owned());
         let service = Arc::new(http::Http::new(Arc::clone(gate), settings));
         let server = Server::start(Setup {
             listeners: self.listeners,
@@ -145,15 +169,6 @@ impl Ready {
             notifier: Arc::clone(notifier),
         })?;
         let _ = count.set(server.counter());
-        let places: Vec<String> = server
-            .places()
-            .iter()
-            .map(|it| match it {
-                Place::Tcp(at) => format!("{scheme}://{at}/mcp"),
-                Place::Unix(_) => it.to_string(),
-            })
-            .collect();
-        let serves = format!("MCP at {} ({secured}, {signed})", places.join(" and "));
         Ok(Http { server, service, identity: self.identity, serves })
     }
 }
@@ -218,7 +233,6 @@ fn settings(
         per_user: daemon.per_user,
         per_address: daemon.per_address,
         metrics: (daemon.metrics != Metrics::Nowhere).then(|| Box::new(text) as _),
-        metrics_listener: matches!(daemon.metrics, Metrics::At(_)).then(|| METRICS.to_owned()),
         calls: Size { threads: config.max_concurrent_calls, ..usual.calls },
         ..usual
     }
@@ -230,13 +244,24 @@ impl Http {
         self.identity.as_ref().map(|it| it.reload())
     }
 
-    /// Accepts nothing more, lets what runs come to its end within a bound, and tells the rest to stop.
+    /// Accepts nothing more, lets what runs come to its end within a bound, and tells the rest to stop
+    /// while its clients still hear what became of it.
     pub fn end(self) {
-        let cut = self.server.stop(LAST_CALLS);
+        let (over, ended) = channel::<()>();
+        let service = Arc::clone(&self.service);
+        let hurry = move || {
+            if ended.recv_timeout(LAST_CALLS) == Err(RecvTimeoutError::Timeout) {
+                service.hurry();
+            }
+        };
+        let told = std::thread::Builder::new().name("ending".to_owned()).spawn(hurry);
+        let more = told.map_or(Duration::ZERO, |_| LAST_DEEDS);
+        let cut = self.server.stop(LAST_CALLS + more);
+        drop(over);
         if cut > 0 {
             log::warn!("{cut} requests were cut off because they took too long to end");
         }
-        let left = self.service.end(LAST_DEEDS);
+        let left = self.service.end(LAST_WORDS);
         if !left.is_empty() {
             log::warn!("was still at work when it ended: {}", left.join(", "));
         }

@@ -10,6 +10,7 @@ mod http;
 mod keeper;
 pub mod signals;
 mod signin;
+pub mod trial;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -59,6 +59,11 @@ pub fn sign_in(config: &Config) -> Result<Option<SignIn>> {
         Some(path) => keys(path)?,
         None => Keys::default(),
     };
+    if let (Some(path), None, []) = (&daemon.keys, &daemon.oauth, keys.entries()) {
+        let said =
+            format!("the file of keys `{}` has no key, so nobody can come in", path.display());
+        return Err(Error::usage(said).hint("`jumpvisor key NAME GROUP` makes a line of it"));
+    }
     for entry in keys.entries() {
         if !entry.groups.iter().any(|it| policy.knows(it)) {
             log::warn!("no group of the key `{}` has a right, so it opens nothing", entry.name);

@@ -24,7 +24,9 @@ pub fn run(config: &Config, servers: Vec<Server>, command: &CheckCommand) -> Res
     });
     gate.fleet.close();
     let audit = Audit::new(crate::app::sink(config), config.audit_required).tried();
+    let daemon = crate::app::trial::tried(config);
     let failed = servers.is_empty()
+        || daemon.iter().any(|it| it.outcome == Outcome::Bad)
         || audit.iter().any(|it| it.1.is_some())
         || results
             .iter()
@@ -32,9 +34,9 @@ pub fn run(config: &Config, servers: Vec<Server>, command: &CheckCommand) -> Res
     let names = servers.iter().map(|server| (server.name.as_str(), server.host.status().address));
     let tried: Vec<_> = names.zip(&results).collect();
     if command.json {
-        print::line(&as_json(&config.found, &audit, &tried))?;
+        print::line(&as_json(config, &audit, &daemon, &tried))?;
     } else {
-        print::line(&as_text(&config.found, &audit, &tried))?;
+        print::line(&as_text(&config.found, &audit, &daemon, &tried))?;
     }
     Ok(u8::from(failed))
 }
@@ -43,7 +45,7 @@ type Sinks = [(String, Option<String>)];
 
 type Tried<'a> = ((&'a str, String), &'a Vec<Check>);
 
-fn as_text(found: &[Found], audit: &Sinks, tried: &[Tried<'_>]) -> String {
+fn as_text(found: &[Found], audit: &Sinks, daemon: &[Check], tried: &[Tried<'_>]) -> String {
     let row = |it: &Found| vec![format!("  {}", it.name), it.value_shown.clone(), it.from.clone()];
     let set: Vec<Vec<String>> = found.iter().filter(|it| it.from != "default").map(row).collect();
     let mut lines = vec!["configuration".to_owned()];
@@ -61,24 +63,30 @@ fn as_text(found: &[Found], audit: &Sinks, tried: &[Tried<'_>]) -> String {
             None => format!("  ok    {sink}"),
         });
     }
+    if !daemon.is_empty() {
+        lines.push("serve".to_owned());
+        lines.extend(daemon.iter().map(line));
+    }
     if tried.is_empty() {
         lines.push("no server is configured. Set ESXI_HOST, ESXI_USER and ESXI_PASS, or VCENTER_HOST and its kin".to_owned());
     }
     for ((name, address), steps) in tried {
         lines.push(format!("{name} ({address})"));
-        for step in steps.iter() {
-            let word = match step.outcome {
-                Outcome::Good => "ok",
-                Outcome::Warning => "warn",
-                Outcome::Bad => "FAIL",
-            };
-            lines.push(format!("  {word:4}  {:8} {}", step.step, step.text));
-        }
+        lines.extend(steps.iter().map(line));
     }
     lines.join("\n")
 }
 
-fn as_json(found: &[Found], audit: &Sinks, tried: &[Tried<'_>]) -> String {
+fn line(step: &Check) -> String {
+    let word = match step.outcome {
+        Outcome::Good => "ok",
+        Outcome::Warning => "warn",
+        Outcome::Bad => "FAIL",
+    };
+    format!("  {word:4}  {:8} {}", step.step, step.text)
+}
+
+fn as_json(config: &Config, audit: &Sinks, daemon: &[Check], tried: &[Tried<'_>]) -> String {
     let setting = |it: &Found| {
         Value::Object(json::object([
             ("name", json::text(&it.name)),
@@ -114,7 +122,8 @@ fn as_json(found: &[Found], audit: &Sinks, tried: &[Tried<'_>]) -> String {
     };
     let all: Object = json::object([
         ("audit", Value::Array(audit.iter().map(sink).collect::<Array>())),
-        ("configuration", Value::Array(found.iter().map(setting).collect::<Array>())),
+        ("configuration", Value::Array(config.found.iter().map(setting).collect::<Array>())),
+        ("serve", Value::Array(daemon.iter().map(step).collect())),
         ("servers", Value::Array(tried.iter().map(server).collect::<Array>())),
     ]);
     json::write_object(&all)

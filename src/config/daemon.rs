@@ -3,6 +3,7 @@
 //! It opens nothing and resolves no name. Surprising: a process on stdio reads the same file and obeys
 //! none of this, so what is missing is a mistake only where `serve` would need it.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use crate::auth::level::Level;
@@ -10,6 +11,7 @@ use crate::config::problem::{Problem, Problems};
 use crate::config::sources::Settings;
 use crate::config::value;
 use crate::config::values::Values;
+use crate::error::quoted;
 use crate::text::secret::Secret;
 
 /// The settings of the daemon.
@@ -121,7 +123,24 @@ fn is_begun(entry: &str) -> bool {
     matches!(key.len(), 1 | 2) && level.is_none()
 }
 
-/// What is missing beside what is set.
+/// Lists, what each of their entries is, and whether one is that: others would never fit anybody.
+type Entries = (&'static str, &'static str, fn(&str) -> bool);
+
+const LISTS: [Entries; 3] = [
+    ("MCP_ALLOWED_ORIGINS", "an origin such as https://app.example.com, or *", |it| {
+        let (scheme, rest) = it.split_once("://").unwrap_or_default();
+        it == "*"
+            || !scheme.is_empty() && !rest.is_empty() && !rest.trim_end_matches('/').contains('/')
+    }),
+    ("MCP_ALLOWED_HOSTS", "a host name, perhaps with its port", |it| !it.contains(['/', '*'])),
+    ("MCP_TRUSTED_PROXIES", "an address or a range such as 10.0.0.0/8", |it| {
+        let (address, bits) = it.split_once('/').unwrap_or((it, "0"));
+        let most = address.parse().map(|it: IpAddr| if it.is_ipv4() { 32 } else { 128 });
+        most.is_ok_and(|most| bits.parse().is_ok_and(|it: u8| it <= most))
+    }),
+];
+
+/// What is missing beside what is set, and what could never fit.
 pub(in crate::config) fn check(settings: &Settings, values: &Values<'_>, problems: &mut Problems) {
     let pair = |one: &str, other: &str, problems: &mut Problems| {
         if let (Some(entry), None) = (settings.winner(one), settings.winner(other)) {
@@ -133,6 +152,13 @@ pub(in crate::config) fn check(settings: &Settings, values: &Values<'_>, problem
     {
         pair(one, other, problems);
         pair(other, one, problems);
+    }
+    for (name, what, fits) in LISTS {
+        let all = value::list(&values.text(name).unwrap_or_default());
+        let odd = all.iter().find(|it| !fits(it));
+        if let Some((odd, entry)) = odd.zip(settings.winner(name)) {
+            problems.add(settings.problem(entry, format!("`{}` is not {what}", quoted(odd))));
+        }
     }
     let on = values.flag("OAUTH_ENABLED");
     for (name, what) in [

@@ -121,6 +121,8 @@ pub struct Config {
     pub no_proxy: Vec<String>,
     /// True for the daemon.
     pub serve: bool,
+    /// What the daemon would refuse, and all others need not mind.
+    pub amiss: Vec<Problem>,
     /// Where machines dial in.
     pub concentrator: Concentrator,
     /// Folder of a Unix socket for each serial console.
@@ -150,8 +152,11 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     let guest_logins = guests::logins(&settings, environment, &mut problems);
     let values = Values(&settings);
     let concentrator = concentrator::read(&values, &mut problems);
+    let mut amiss = Problems::default();
+    daemon::check(&settings, &values, &mut amiss);
+    let mut amiss = amiss.into_vec();
     if flags.serve {
-        daemon::check(&settings, &values, &mut problems);
+        amiss.drain(..).for_each(|it| problems.add(it));
     }
     let approval_key = key_file::read(&settings, environment, &mut problems);
     let problems = problems.into_vec();
@@ -161,6 +166,7 @@ pub fn load(flags: &Flags, environment: &Environment) -> Result<Config, Vec<Prob
     let found = found(&settings, &servers.used);
     Ok(Config {
         serve: flags.serve,
+        amiss,
         concentrator,
         servers: servers.all,
         guest_logins,

@@ -181,12 +181,17 @@ impl Http {
         }))
     }
 
+    /// Tells all work to stop; while the edge still serves, its clients hear how far it came.
+    pub fn hurry(&self) {
+        self.0.calls.each(|_| true).iter().for_each(|it| it.cancel.cancel());
+    }
+
     /// Tells all work to stop that is still under way when the edge has ended, and gives what changes
     /// something so long to clean up; what is left after that.
     pub fn end(&self, grace: Duration) -> Vec<&'static str> {
         self.stopping();
         let calls = &self.0.calls;
-        calls.each(|_| true).iter().for_each(|it| it.cancel.cancel());
+        self.hurry();
         if !calls.wait(LAST_WORDS, |_| true) {
             calls.wait(grace, |it| it.deed.get().is_some_and(|deed| deed.changes));
         }
@@ -311,7 +316,7 @@ impl Inner {
             return Err(ending());
         }
         if let Some(Some(Err(refusal))) = self.settings.door.as_ref().map(|it| it.known(head)) {
-            return Err(turned(refusal));
+            return Err(turned(refusal, &who));
         }
         if head.method == "POST" {
             ladder::head(head).map_err(Refused::answer)?;
@@ -359,7 +364,10 @@ impl Inner {
         then: Served,
     ) {
         match who {
-            Err(refusal) => reply.answer(turned(refusal)),
+            Err(refusal) => {
+                let at = address(&request, &self.settings.trusted);
+                reply.answer(turned(refusal, &at));
+            }
             Ok(who) => match self.by_user.count(&who.id, Instant::now()) {
                 Err(seconds) => reply.answer(too_often(seconds)),
                 Ok(()) => then(self, request, &who, reply),

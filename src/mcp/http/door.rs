@@ -50,9 +50,9 @@ impl Door for SignIn {
     }
 }
 
-/// The answer to one who is turned away.
-pub fn turned(it: Turned) -> Answer {
-    crate::logging::info!("turned away: {}", it.error);
+/// The answer to one who is turned away, of this name or address.
+pub fn turned(it: Turned, at: &str) -> Answer {
+    crate::logging::info!("turned away ({at}): {}", it.error);
     let mut answer = Refused::new(it.status, it.error.to_string()).answer();
     if let Some(challenge) = it.challenge {
         answer = answer.with("WWW-Authenticate", challenge);

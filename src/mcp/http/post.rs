@@ -253,7 +253,7 @@ impl Inner {
                     let inner = inner.upgrade();
                     let door = inner.as_ref().and_then(|it| it.settings.door.as_deref());
                     match door.and_then(|it| it.needs_more(&who, error)) {
-                        Some(refusal) => ours.settle_as(turned(refusal)),
+                        Some(refusal) => ours.settle_as(turned(refusal, &who.name)),
                         None => ours.settle(&answer),
                     }
                 }

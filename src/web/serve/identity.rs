@@ -50,6 +50,13 @@ impl Identity {
         Ok(())
     }
 
+    /// Until when the certificate is valid, for a person, and whether that is long enough.
+    pub fn dates(&self) -> Option<(bool, String)> {
+        let text = read(&self.certificate, "certificate").ok()?;
+        let first = CertificateDer::pem_slice_iter(&text).next()?.ok()?;
+        dates(&self.certificate, &first)
+    }
+
     /// For one more connection.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.config.lock().unwrap_or_else(PoisonError::into_inner))
@@ -68,7 +75,9 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
              those between it and the authority",
         )
     })?;
-    judge_dates(certificate, first);
+    if let Some((false, said)) = dates(certificate, first) {
+        log::warn!("{said}");
+    }
     let private = PrivateKeyDer::from_pem_slice(&read(key, "key")?).map_err(|why| match why {
         pem::Error::NoItemsFound => {
             Error::usage(format!("the key file `{}` holds no key", key.display()))
@@ -113,20 +122,19 @@ fn damaged(path: &Path, what: &str) -> Error {
         .hint("Write it again as PEM text")
 }
 
-/// Says what a client will say about the certificate's dates.
-fn judge_dates(path: &Path, certificate: &CertificateDer<'_>) {
+/// What a client will say about the certificate's dates, and whether it is content with them; none
+/// where they cannot be read.
+fn dates(path: &Path, certificate: &CertificateDer<'_>) -> Option<(bool, String)> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let Some((from, until)) = validity(certificate) else { return };
-    let name = path.display();
+    let (from, until) = validity(certificate)?;
     let date = |millis| time::from_millis(millis).chars().take(10).collect::<String>();
-    if now < from {
-        log::warn!("the certificate in `{name}` is not valid before {}", date(from));
-    } else if now > until {
-        log::warn!("the certificate in `{name}` has expired on {}; replace it", date(until));
-    } else if until - now < SOON {
-        log::warn!("the certificate in `{name}` expires on {}", date(until));
-    }
+    let (well, said) = match () {
+        () if now < from => (false, format!("is not valid before {}", date(from))),
+        () if now > until => (false, format!("has expired on {}; replace it", date(until))),
+        () => (until - now >= SOON, format!("expires on {}", date(until))),
+    };
+    Some((well, format!("the certificate in `{}` {said}", path.display())))
 }
 
 /// From when until when a certificate is valid, in milliseconds since 1970.
