@@ -52,7 +52,7 @@ fn attach(path: &Path) -> UnixStream {
 fn a_person_sees_the_screen_and_types() {
     let mut rig = rig();
     let path = rig.console.status().socket.unwrap();
-    assert_eq!(path, rig.folder.0.join("esxi01-edge_7-7.sock"));
+    assert_eq!(path, rig.folder.0.join("esxi01+edge_7+7.sock"));
     assert_eq!(path, socket_path(&rig.folder.0, &about("7")));
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     rig.machine.write_all(b"booted\r\nlogin: ").unwrap();
