@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use jumpvisor::app::consoles::Consoles;
 use jumpvisor::audit::{Audit, Sink};
-use jumpvisor::config::environment::Environment;
-use jumpvisor::config::{Flags, load};
+use jumpvisor::config::{Environment, Flags, load};
 use jumpvisor::error::{Error, Result};
 use jumpvisor::files::Files;
 use jumpvisor::hv::Host;
@@ -77,6 +76,9 @@ impl Host for Shown {
     fn close(&self) {}
 }
 
+/// The vCenter's address, which is its name.
+const VC: &str = "192.0.2.10";
+
 const ONE: &str = "00000000000000000000000000000001";
 const TWO: &str = "00000000000000000000000000000002";
 
@@ -108,10 +110,9 @@ struct World {
 
 fn world() -> World {
     let settings = [
-        ("VCENTER_HOST", "192.0.2.10"),
-        ("VCENTER_NAME", "vc"),
+        ("VCENTER_HOST", VC),
         ("VCENTER_USER", "u"),
-        ("VCENTER_PASS", "p"),
+        ("VCENTER_PASSWORD", "p"),
         ("VCENTER_INSECURE", "true"),
         ("ESXI_HOST", "192.0.2.20"),
         ("ESXI_NAME", "esx"),
@@ -124,7 +125,7 @@ fn world() -> World {
     let config = load(&Flags::default(), &environment).unwrap();
     let racks = [Arc::new(Rack::default()), Arc::new(Rack::default())];
     let servers = || -> Vec<Server> {
-        let named = ["vc", "esx"].into_iter().zip(&racks);
+        let named = [VC, "esx"].into_iter().zip(&racks);
         let server = |(name, rack): (&str, &Arc<Rack>)| Server {
             name: name.to_owned(),
             host: Box::new(Shown(Arc::clone(rack))),
@@ -168,7 +169,10 @@ impl World {
         let from: IpAddr = from.parse().unwrap();
         let found = self.consoles.whose(&Caller { identity, uri: uri.to_owned(), from }).unwrap();
         let place = found.map(|it| it.place);
-        place.map_or("nobody".to_owned(), |it| format!("{} {} {}", it.server, it.machine, it.port))
+        place.map_or("nobody".to_owned(), |it| {
+            let server = if it.server == VC { "vc" } else { &it.server };
+            format!("{server} {} {}", it.machine, it.port)
+        })
     }
 }
 
@@ -215,7 +219,7 @@ fn who_a_caller_is() {
         vec![port("7", "a", &["e1"], "Serial port 1", "jumpvisor")];
     world.consoles.ports(0, &call()).unwrap();
     world.consoles.ports(1, &call()).unwrap();
-    let (vc, esx) = ("192.0.2.10", "192.0.2.20");
+    let (vc, esx) = (VC, "192.0.2.20");
     assert_eq!(world.whose(vc, ONE, "b1", "a", "jumpvisor"), "vc vm-1 Serial port 1");
     assert_eq!(world.whose(vc, ONE, "b1", "a", "jumpvisor?port=2"), "vc vm-1 Serial port 2");
     assert_eq!(world.whose(vc, TWO, "b1", "b", "jumpvisor"), "vc vm-2 Serial port 1");
@@ -285,15 +289,15 @@ fn certificates_of_hosts_are_those_that_the_vcenter_vouches_for() {
         })
     };
     let trimmed = hex.trim_end_matches(':').to_owned();
-    assert!(agrees("vc", Some(vec![home(&["esx9", "127.0.0.1"], Some(trimmed.clone()))])));
+    assert!(agrees(VC, Some(vec![home(&["esx9", "127.0.0.1"], Some(trimmed.clone()))])));
     // Another's, and a certificate of nobody's: that the vCenter's own is not looked at counts for
     // itself alone.
-    assert!(!agrees("vc", Some(vec![home(&["127.0.0.1"], Some("00:".repeat(31) + "00"))])));
-    assert!(!agrees("vc", Some(vec![home(&["127.0.0.2"], Some(trimmed))])));
-    assert!(!agrees("vc", Some(vec![home(&["127.0.0.1"], None)])));
+    assert!(!agrees(VC, Some(vec![home(&["127.0.0.1"], Some("00:".repeat(31) + "00"))])));
+    assert!(!agrees(VC, Some(vec![home(&["127.0.0.2"], Some(trimmed))])));
+    assert!(!agrees(VC, Some(vec![home(&["127.0.0.1"], None)])));
     // A lone host is the configured server itself.
     assert!(agrees("esx", Some(Vec::new())));
     let nobody = world();
-    assert!(nobody.consoles.client_tls("vc", "127.0.0.1").is_err(), "it does not answer");
+    assert!(nobody.consoles.client_tls(VC, "127.0.0.1").is_err(), "it does not answer");
     assert!(nobody.consoles.client_tls("other", "127.0.0.1").is_err());
 }
