@@ -134,9 +134,9 @@ fn file_name(about: &About) -> String {
     if [server, id, number] != [parts[0], parts[2], parts[3]] {
         let of = [parts[0], parts[2], parts[3]].join("\0");
         // FNV-1a, which stays the same from one version of the program to the next.
-        let digest = of.bytes().fold(0x811c_9dc5_u32, |sum, it| {
-            (sum ^ u32::from(it)).wrapping_mul(0x0100_0193)
-        });
+        let digest = of
+            .bytes()
+            .fold(0x811c_9dc5_u32, |sum, it| (sum ^ u32::from(it)).wrapping_mul(0x0100_0193));
         text.push_str(&format!("+{digest:08x}"));
     }
     text
