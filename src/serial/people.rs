@@ -195,6 +195,7 @@ impl Person {
             {
                 match read {
                     Err(_) => return Poll::Ready("left".to_owned()),
+                    Ok([]) if self.pump.wire.is_gone() => return Poll::Ready("left".to_owned()),
                     Ok([]) => self.ended = Some(Timer::after(LINGER)),
                     Ok(bytes) => self.hear(bytes),
                 }

@@ -352,3 +352,23 @@ fn no_two_consoles_have_one_socket() {
         all.push(path);
     }
 }
+
+#[test]
+fn who_only_looks_whether_somebody_is_here_is_no_session() {
+    let rig = rig();
+    let path = rig.console.status().socket.unwrap();
+    let sockets = Some(rig.folder.0.clone());
+    let other = Hub::new(Settings { ring_bytes: 1000, sockets, ..Settings::default() });
+    for _ in 0..20 {
+        assert!(other.holder(&about("7")).is_some());
+    }
+    // Who types leaves at once too, and lets others write.
+    let mut person = attach(&path);
+    person.write_all(b"x").unwrap();
+    soon("typed", || rig.console.status().writer.is_some());
+    drop(person);
+    soon("left", || rig.console.status().readers == 0 && rig.console.status().writer.is_none());
+    let told = || rig.known.sessions.lock().unwrap().clone();
+    soon("told", || told().iter().any(|it| it.contains("typed: 1")));
+    assert_eq!(told().iter().filter(|it| it.contains("at the socket")).count(), 2, "{:?}", told());
+}
