@@ -196,7 +196,7 @@ fn consoles_are_held_lent_and_left() {
     wait_for(&rig.path("first.audit"), "SESSION_BEGIN");
     let sockets = rig.sockets();
     let [socket] = &sockets[..] else { panic!("{sockets:?}") };
-    assert!(socket.to_str().unwrap().contains("/esx-edge01-"), "{socket:?}");
+    assert!(socket.to_str().unwrap().contains("/esx+edge01+"), "{socket:?}");
     let said = rig.socat(socket, "\radmin\radmin\rshow version\r", "Configuration register");
     assert!(said.contains("System image file is"), "{said}");
 

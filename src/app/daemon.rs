@@ -7,6 +7,7 @@
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -167,6 +168,10 @@ fn folder(name: &str, path: &Path) -> Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         made => made.map_err(wrong)?,
+    }
+    // Who may put a socket of his own there would be typed to, passwords too.
+    if fs::metadata(path).map_err(wrong)?.mode() & 0o002 != 0 {
+        return Err(wrong(std::io::Error::other("everybody may write to it")));
     }
     let probe = path.join(format!(".{}", std::process::id()));
     fs::File::create(&probe).and_then(|_| fs::remove_file(&probe)).map_err(wrong)

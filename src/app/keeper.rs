@@ -21,6 +21,10 @@ use crate::web::serve::listen::who_listens;
 const ROUND: Duration = Duration::from_secs(30);
 const LAST_REST: Duration = Duration::from_secs(300);
 
+/// How soon after a change that was made here, and not again before.
+const SOON: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_secs(3);
+
 /// How often for its hosts.
 const HOSTS: Duration = Duration::from_secs(300);
 
@@ -50,6 +54,8 @@ struct Turn {
     at: usize,
     name: String,
     next: Instant,
+    /// When it was asked last.
+    asked: Option<Instant>,
     rest: Duration,
     /// When its hosts were asked for.
     hosts: Option<Instant>,
@@ -71,6 +77,7 @@ impl Keeper {
                 at,
                 name: server.name.clone(),
                 next: Instant::now(),
+                asked: None,
                 rest: ROUND,
                 hosts: None,
                 missing: Vec::new(),
@@ -87,12 +94,18 @@ impl Keeper {
                 (Arc::clone(consoles), cancel.clone(), gate.consoles.clone());
             let work = move || {
                 while !cancel.is_cancelled() {
+                    for turn in share.iter_mut().filter(|it| keeps.open && it.may_be_soon()) {
+                        if hub.was_touched(&turn.name) {
+                            turn.next = Instant::now();
+                        }
+                    }
                     for turn in share.iter_mut().filter(|it| it.next <= Instant::now()) {
+                        turn.asked = Some(Instant::now());
                         turn.take(&consoles, &hub, keeps, &cancel);
                     }
                     let next = share.iter().map(|it| it.next).min();
                     let rest = next.map(|it| it.saturating_duration_since(Instant::now()));
-                    thread::park_timeout(rest.unwrap_or(ROUND));
+                    thread::park_timeout(rest.unwrap_or(ROUND).min(SOON));
                 }
             };
             let thread = thread::Builder::new().name("consoles".to_owned()).spawn(work);
@@ -115,6 +128,11 @@ impl Keeper {
 }
 
 impl Turn {
+    /// One that does not answer is left alone, and nobody is asked at each of many changes.
+    fn may_be_soon(&self) -> bool {
+        !self.troubled && self.asked.is_some_and(|it| it.elapsed() >= PAUSE)
+    }
+
     fn take(&mut self, consoles: &Consoles, hub: &Hub, keeps: Keeps, cancel: &Cancel) {
         let call = Call::new(Rights::ReadOnly).cancelled_by(cancel.clone());
         let mut told = Ok(());

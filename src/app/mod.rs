@@ -93,6 +93,7 @@ fn hub_settings(config: &Config) -> hub::Settings {
         log_dir: config.serial_log_dir.clone(),
         sockets: config.serial_sockets.clone(),
         advertised: config.concentrator.advertised.clone(),
+        mute: config.read_only,
     }
 }
 

@@ -296,7 +296,7 @@ impl Console {
     pub(crate) fn end(&self) {
         let mut now = self.now();
         now.closed = true;
-        let gone = (now.line.take(), std::mem::take(&mut now.tasks));
+        let gone = (now.line.take(), now.door.take(), std::mem::take(&mut now.tasks));
         now.owner = u64::MAX;
         now.turn(State::Lost, Some("the console was closed".to_owned()));
         self.tell(now, true);

@@ -43,12 +43,14 @@ pub struct Settings {
     pub sockets: Option<PathBuf>,
     /// The concentrator as hosts dial it, such as `telnet://10.0.0.5:13370`.
     pub advertised: Option<String>,
+    /// Nobody types at a socket; people look on.
+    pub mute: bool,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
         let ring_bytes = crate::serial::ring::BYTES;
-        Settings { ring_bytes, log_dir: None, sockets: None, advertised: None }
+        Settings { ring_bytes, log_dir: None, sockets: None, advertised: None, mute: false }
     }
 }
 
@@ -96,6 +98,8 @@ pub(crate) struct Inner {
     all: Mutex<Vec<(Console, Option<Arc<Record>>)>>,
     thread: Mutex<Option<Thread>>,
     numbers: AtomicU64,
+    /// Servers on which something was changed that nobody has looked at yet.
+    touched: Mutex<Vec<String>>,
 }
 
 struct Thread {
@@ -116,16 +120,26 @@ fn plain(text: &str) -> String {
 }
 
 /// The name of a console's files, without its ending. With the machine's id, since two machines may
-/// have one name.
+/// have one name, and with a sign between that no part holds: who opened another machine's socket by
+/// mistake would type there. Of a server or port that is not wholly in the name, a digest is.
 fn file_name(about: &About) -> String {
     let place = &about.place;
-    let port = match place.port.strip_prefix("Serial port ") {
-        Some("1") => String::new(),
-        Some(number) => format!("-{}", plain(number)),
-        None => format!("-{}", plain(&place.port)),
-    };
-    let (server, id) = (plain(&place.server), plain(&place.machine));
-    format!("{server}-{}-{id}{port}", plain(&about.name))
+    let port = place.port.strip_prefix("Serial port ").unwrap_or(&place.port);
+    let parts = [&place.server, &about.name, &place.machine, port];
+    let [server, name, id, number] = parts.map(plain);
+    let mut text = format!("{server}+{name}+{id}");
+    if number != "1" {
+        text.push_str(&format!("+{number}"));
+    }
+    if [server, id, number] != [parts[0], parts[2], parts[3]] {
+        let of = [parts[0], parts[2], parts[3]].join("\0");
+        // FNV-1a, which stays the same from one version of the program to the next.
+        let digest = of
+            .bytes()
+            .fold(0x811c_9dc5_u32, |sum, it| (sum ^ u32::from(it)).wrapping_mul(0x0100_0193));
+        text.push_str(&format!("+{digest:08x}"));
+    }
+    text
 }
 
 /// Where a console's socket is, in the folder of all.
@@ -155,6 +169,7 @@ impl Hub {
             all: Mutex::default(),
             thread: Mutex::default(),
             numbers: AtomicU64::new(1),
+            touched: Mutex::default(),
         }))
     }
 
@@ -225,6 +240,21 @@ impl Hub {
     /// The concentrator as hosts dial it.
     pub fn advertised(&self) -> Option<&str> {
         self.0.settings.advertised.as_deref()
+    }
+
+    /// Something was changed on a server: its ports may be others now. The caller bounds the names.
+    pub fn touch(&self, server: &str) {
+        let mut touched = locked(&self.0.touched);
+        if !touched.iter().any(|it| it == server) {
+            touched.push(server.to_owned());
+        }
+    }
+
+    /// Whether that was since this was asked last.
+    pub fn was_touched(&self, server: &str) -> bool {
+        let mut touched = locked(&self.0.touched);
+        let found = touched.iter().position(|it| it == server);
+        found.map(|at| touched.swap_remove(at)).is_some()
     }
 
     /// Does this again and again on the thread that moves the bytes, which shows that it lives.
@@ -348,7 +378,16 @@ impl Inner {
     pub fn console(&self, about: &About, lent: bool) -> Result<Console> {
         let mut all = locked(&self.all);
         if let Some((console, _)) = all.iter().find(|it| *it.0.place() == about.place) {
-            return Ok(console.clone());
+            let console = console.clone();
+            drop(all);
+            let now = console.now();
+            let renamed = now.about.name != about.name && now.socket.is_some();
+            drop(now);
+            // Others look for it by the name that it has now; its log keeps the one that it had.
+            if let Some(folder) = self.settings.sockets.as_deref().filter(|_| renamed) {
+                self.lend(&console, socket_path(folder, about));
+            }
+            return Ok(console);
         }
         if all.len() >= MOST {
             return Err(Error::new(Kind::Busy, format!("{MOST} consoles are open already"))
@@ -376,7 +415,10 @@ impl Inner {
                 let task = self.spawn(people::serve(self.weak.clone(), console.clone(), listener));
                 let mut now = console.now();
                 now.socket = Some(path);
-                now.tasks.push(task);
+                let before = now.door.replace(task);
+                drop(now);
+                // Behind the lock: its file goes with it.
+                drop(before);
             }
             Err(why) => log::warn!("nobody can attach to a console by socket: {why}"),
         }

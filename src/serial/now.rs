@@ -94,7 +94,9 @@ pub(crate) struct Now {
     /// Dial at once.
     pub hurry: bool,
     pub line: Option<Task<()>>,
-    /// Listeners and the log.
+    /// Who takes people at the socket.
+    pub door: Option<Task<()>>,
+    /// Other listeners and the log.
     pub tasks: Vec<Task<()>>,
     pub socket: Option<PathBuf>,
     pub tcp: Option<SocketAddr>,
@@ -138,6 +140,7 @@ impl Now {
             waiting: 0,
             hurry: false,
             line: None,
+            door: None,
             tasks: Vec::new(),
             socket: None,
             tcp: None,

@@ -63,7 +63,7 @@ pub(crate) async fn serve(hub: Weak<Inner>, console: Console, listener: Listener
                     Peer::Local(Some(it)) => format!("user {} at the socket ({number})", it.uid),
                     Peer::Local(None) => format!("somebody at the socket ({number})"),
                 };
-                let person = Person::new(console.clone(), who, socket);
+                let person = Person::new(console.clone(), who, socket, hub.settings.mute);
                 hub.spawn(person.stay(Weak::clone(&hub.weak))).detach();
             }
             Err(why) => {
@@ -86,6 +86,8 @@ struct Person {
     typed: Vec<u8>,
     count: u64,
     breaks: usize,
+    /// What is typed goes nowhere.
+    mute: bool,
     /// The change of the writer that was told.
     writers: u64,
     told: Option<Instant>,
@@ -94,7 +96,7 @@ struct Person {
 }
 
 impl Person {
-    fn new(console: Console, who: String, socket: Socket) -> Person {
+    fn new(console: Console, who: String, socket: Socket, mute: bool) -> Person {
         let telnet = matches!(socket, Socket::Tcp(_)).then(|| Telnet::new(Role::Person));
         Person {
             console,
@@ -105,6 +107,7 @@ impl Person {
             typed: Vec::new(),
             count: 0,
             breaks: 0,
+            mute,
             writers: 0,
             told: None,
             ended: None,
@@ -192,6 +195,7 @@ impl Person {
             {
                 match read {
                     Err(_) => return Poll::Ready("left".to_owned()),
+                    Ok([]) if self.pump.wire.is_gone() => return Poll::Ready("left".to_owned()),
                     Ok([]) => self.ended = Some(Timer::after(LINGER)),
                     Ok(bytes) => self.hear(bytes),
                 }
@@ -219,16 +223,28 @@ impl Person {
     }
 
     fn hear(&mut self, bytes: &[u8]) {
-        let Some(telnet) = &mut self.telnet else { return self.typed.extend_from_slice(bytes) };
-        let got = telnet.feed(bytes);
-        self.typed = got.data;
-        self.pump.out().extend(got.wire);
-        for (_, event) in got.events {
-            match event {
-                Event::Break => self.breaks += 1,
-                // What a terminal sends for it.
-                Event::Interrupt => self.typed.push(3),
-                _ => {}
+        match &mut self.telnet {
+            None => self.typed.extend_from_slice(bytes),
+            Some(telnet) => {
+                let got = telnet.feed(bytes);
+                self.typed = got.data;
+                self.pump.out().extend(got.wire);
+                // From the end, since each makes room for itself.
+                for (at, event) in got.events.into_iter().rev() {
+                    match event {
+                        Event::Break => self.breaks += 1,
+                        // What a terminal sends for it.
+                        Event::Interrupt => self.typed.insert(at.min(self.typed.len()), 3),
+                        _ => {}
+                    }
+                }
+            }
+        }
+        if self.mute && (self.breaks > 0 || !self.typed.is_empty()) {
+            (self.typed, self.breaks) = (Vec::new(), 0);
+            if self.told.is_none_or(|it| it.elapsed() > QUIET) {
+                self.told = Some(Instant::now());
+                self.notice("read-only (READ_ONLY); keys are not sent");
             }
         }
     }

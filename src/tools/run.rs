@@ -166,6 +166,11 @@ impl Gate {
         let took = started.elapsed();
         let kind = result.as_ref().err().map(|it| it.kind().word());
         self.metrics.called(tool.name, server, took, kind);
+        // A machine that was powered on may be at its boot loader in some seconds; typing changes no
+        // port.
+        if tool.effect != Effect::Reads && !tool.name.ends_with("_serial") {
+            self.consoles.touch(server);
+        }
         let failure = match &result {
             Ok(Outcome::Answer(shown)) => part_failed(shown),
             Ok(Outcome::Unknown(error)) | Err(error) => Some(error.to_string()),

@@ -162,7 +162,7 @@ impl Desk<'_> {
 impl Found {
     /// `Serial port 1 of edge01`, for a person.
     pub fn shown(&self) -> String {
-        format!("{} of `{}`", self.port.label, self.port.machine.name)
+        format!("{} of `{}`", quoted(&self.port.label), quoted(&self.port.machine.name))
     }
 
     /// Refuses a port that nobody can be behind just now.

@@ -17,6 +17,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jumpvisor::hv::call::{Call, Rights};
 use jumpvisor::text::json::{self, Value};
 use jumpvisor::tools;
 use jumpvisor::tools::Effect;
@@ -38,6 +39,9 @@ const NEWEST: &str = "9.1.1.0";
 /// of this machine. `?` before a line makes the machines ask a question. Behind `!` stands what a
 /// call says that must fail; where it must fail only with one model or version, that stands first.
 const CALLS: &str = "tests/requests/calls";
+
+/// No tool: what a concentrator asks to know who may dial in.
+const HOSTS: &str = "Serials::hosts";
 
 /// Machines of the own ESXi and vCenter: two that run, one that is off, folder and datastore.
 const OWN: [[&str; 5]; 2] = [
@@ -120,6 +124,15 @@ fn drive_file(
         let refusal = Some(said).filter(|_| ["", model, claimed].contains(&place));
         ear.ask(call.starts_with("? "));
         let (name, args) = call.trim_start_matches("? ").split_once(' ').unwrap();
+        if name == HOSTS {
+            let serials = gate.fleet.servers()[0].host.serials().unwrap();
+            if !serials.hosts(&Call::new(Rights::ReadOnly)).is_ok_and(|it| !it.is_empty()) {
+                found.wrong.push(format!("{model} {claimed}: no hosts may dial in"));
+            }
+            let trips = hear(schema, &ear, claimed, HOSTS, found);
+            found.trips.insert(HOSTS, trips);
+            continue;
+        }
         let (_, tool) = tools::find(name).unwrap_or_else(|| panic!("no tool {name}"));
         let place = format!("{model} {claimed} {call}");
         if tool.effect != Effect::Reads && refusal.is_none() && !args.contains("dry_run") {

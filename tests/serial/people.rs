@@ -52,7 +52,7 @@ fn attach(path: &Path) -> UnixStream {
 fn a_person_sees_the_screen_and_types() {
     let mut rig = rig();
     let path = rig.console.status().socket.unwrap();
-    assert_eq!(path, rig.folder.0.join("esxi01-edge_7-7.sock"));
+    assert_eq!(path, rig.folder.0.join("esxi01+edge_7+7.sock"));
     assert_eq!(path, socket_path(&rig.folder.0, &about("7")));
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     rig.machine.write_all(b"booted\r\nlogin: ").unwrap();
@@ -257,4 +257,118 @@ fn a_persons_socat() {
     assert_eq!(shown, all);
     let _ = child.kill();
     let _ = child.wait();
+}
+
+#[test]
+fn nobody_types_at_a_socket_of_a_hub_that_is_mute() {
+    let folder = Folder::new();
+    let sockets = Some(folder.0.clone());
+    let hub = Hub::new(Settings { ring_bytes: 1000, sockets, mute: true, ..Settings::default() });
+    let (listener, address) = listener();
+    let console = hub.open(&about("7"), way(address, true)).unwrap();
+    let mut machine = accept(&listener);
+    connected(&console);
+    let path = console.status().socket.unwrap();
+    let mut person = attach(&path);
+    person.write_all(b"reload\r").unwrap();
+    until(&mut person, b"keys are not sent\r\n");
+    let mut telnet = patient(TcpStream::connect(hub.lend(&console, loopback()).unwrap()).unwrap());
+    telnet.write_all(&[b'x', 255, 243, 255, 244]).unwrap();
+    until(&mut telnet, b"keys are not sent\r\n");
+    // They look on, and nothing else than the beginning of telnet was sent.
+    machine.write_all(b"login: ").unwrap();
+    until(&mut person, b"login: ");
+    until(&mut telnet, b"login: ");
+    let now = console.status();
+    assert_eq!((now.bytes_out, now.writer), (0, None));
+}
+
+#[test]
+fn interrupts_keep_their_place_between_keys() {
+    let mut rig = rig();
+    let at = rig.hub.lend(&rig.console, loopback()).unwrap();
+    let mut telnet = patient(TcpStream::connect(at).unwrap());
+    telnet.write_all(b"a\xff\xf4b\xff\xf4c!").unwrap();
+    assert_eq!(until(&mut rig.machine, b"!"), b"a\x03b\x03c!");
+}
+
+fn loopback() -> std::net::SocketAddr {
+    "127.0.0.1:0".parse().unwrap()
+}
+
+#[test]
+fn a_machine_that_is_renamed_is_found_by_its_new_name() {
+    let mut rig = rig();
+    let old = rig.console.status().socket.unwrap();
+    let mut person = attach(&old);
+    rig.machine.write_all(b"login: ").unwrap();
+    until(&mut person, b"login: ");
+    let mut renamed = about("7");
+    renamed.name = "a/b \u{fc} $(reboot)".to_owned();
+    let Some(way) = rig.hub.way(&renamed.place) else { panic!() };
+    rig.hub.keep(&renamed, way.clone()).unwrap();
+    let new = rig.console.status().socket.unwrap();
+    assert_eq!(new, rig.folder.0.join("esxi01+a_b_____reboot_+7.sock"));
+    assert_eq!(new, socket_path(&rig.folder.0, &renamed));
+    soon("the old one is gone", || !old.exists());
+    // Who was there stays, and another process finds it.
+    person.write_all(b"root\r").unwrap();
+    assert_eq!(until(&mut rig.machine, b"\r"), b"root\r");
+    let sockets = Some(rig.folder.0.clone());
+    let other = Hub::new(Settings { ring_bytes: 1000, sockets, ..Settings::default() });
+    assert_eq!(other.holder(&renamed), Some(new.clone()));
+    assert_eq!(other.holder(&about("7")), None);
+    rig.hub.keep(&renamed, way).unwrap();
+    assert_eq!(rig.console.status().socket, Some(new.clone()));
+    rig.hub.close();
+    assert!(!new.exists());
+}
+
+#[test]
+fn no_two_consoles_have_one_socket() {
+    let folder = Path::new("/run");
+    let mut all = Vec::new();
+    for (server, name, id, port) in [
+        ("esx", "a", "7", "Serial port 1"),
+        ("esx", "a", "7", "Serial port 2"),
+        ("esx", "a-7", "2", "Serial port 1"),
+        ("esx-a", "b", "7", "Serial port 1"),
+        ("esx", "a-b", "7", "Serial port 1"),
+        ("esx-frankfurt-datacenter-01.example.com", "a", "7", "Serial port 1"),
+        ("esx-frankfurt-datacenter-02.example.com", "a", "7", "Serial port 1"),
+        ("\u{e4}", "a", "7", "Serial port 1"),
+        ("\u{f6}", "a", "7", "Serial port 1"),
+        ("_", "a", "7", "Serial port 1"),
+        ("esx", "a", "7", "com 1"),
+        ("esx", "a", "7", "com+1"),
+        ("esx", "a", "7", "com_1"),
+    ] {
+        let mut it = about(id);
+        (it.place.server, it.place.port) = (server.to_owned(), port.to_owned());
+        it.name = name.to_owned();
+        let path = socket_path(folder, &it);
+        assert!(path.parent() == Some(folder) && path.as_os_str().len() < 100, "{path:?}");
+        assert!(!all.contains(&path), "{path:?} for {server} {name} {id} {port}");
+        all.push(path);
+    }
+}
+
+#[test]
+fn who_only_looks_whether_somebody_is_here_is_no_session() {
+    let rig = rig();
+    let path = rig.console.status().socket.unwrap();
+    let sockets = Some(rig.folder.0.clone());
+    let other = Hub::new(Settings { ring_bytes: 1000, sockets, ..Settings::default() });
+    for _ in 0..20 {
+        assert!(other.holder(&about("7")).is_some());
+    }
+    // Who types leaves at once too, and lets others write.
+    let mut person = attach(&path);
+    person.write_all(b"x").unwrap();
+    soon("typed", || rig.console.status().writer.is_some());
+    drop(person);
+    soon("left", || rig.console.status().readers == 0 && rig.console.status().writer.is_none());
+    let told = || rig.known.sessions.lock().unwrap().clone();
+    soon("told", || told().iter().any(|it| it.contains("typed: 1")));
+    assert_eq!(told().iter().filter(|it| it.contains("at the socket")).count(), 2, "{:?}", told());
 }

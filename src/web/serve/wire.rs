@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection};
 use smol::{Async, Timer};
@@ -155,6 +156,15 @@ impl Wire {
     /// It is encrypted.
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
+    }
+
+    /// Who was at the other end of a Unix socket has closed it for both ways, and is not only done
+    /// with writing; of TCP nobody can tell.
+    pub fn is_gone(&self) -> bool {
+        let Socket::Unix(it) = &self.socket else { return false };
+        let mut asked = [PollFd::new(it, PollFlags::empty())];
+        let told = poll(&mut asked, Some(&Timespec::default()));
+        told.is_ok() && asked.iter().any(|it| it.revents().contains(PollFlags::HUP))
     }
 
     /// Waits for the first byte and agrees on TLS; false if the client speaks in plain text.
