@@ -56,6 +56,8 @@ pub(crate) struct Core {
     pub count: Arc<AtomicUsize>,
     /// What all that read lend for a moment.
     pub scratch: RefCell<Vec<u8>>,
+    /// Room for the next answer; empty while it is being sent.
+    pub out: RefCell<Vec<u8>>,
     /// The second that it is, and how HTTP writes it.
     date: RefCell<(u64, String)>,
     bodies: Cell<usize>,
@@ -84,6 +86,7 @@ impl Core {
             count,
             stopping: Cell::default(),
             scratch: RefCell::new(vec![0; SCRATCH]),
+            out: RefCell::default(),
             date: RefCell::default(),
             bodies: Cell::default(),
             refused: Cell::default(),
