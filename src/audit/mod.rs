@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
 use crate::audit::file::Trail;
 use crate::audit::journal::Journal;
 use crate::error::{Error, Kind, Result};
@@ -132,6 +134,11 @@ impl Audit {
         self.places.iter().find_map(|it| it.state().trouble.clone())
     }
 
+    /// Whether a line is written without waiting for anybody, as far as that is known.
+    pub fn is_quick(&self) -> bool {
+        self.places.iter().all(|it| it.is_quick())
+    }
+
     /// Tries every sink without writing a line or making a file; each with what is wrong with it.
     pub fn tried(&self) -> Vec<(String, Option<String>)> {
         let tried = |it: &Place| {
@@ -179,6 +186,20 @@ impl Place {
         match &self.way {
             Way::File(trail) => shown(trail.path()),
             _ => self.word().to_owned(),
+        }
+    }
+
+    fn is_quick(&self) -> bool {
+        match &self.way {
+            // Others hold its lock for one write.
+            Way::File(_) => true,
+            Way::Journal(_) => false,
+            // It may be a pipe that nobody reads.
+            Way::Stderr => {
+                let stderr = std::io::stderr();
+                let mut wanted = [PollFd::new(&stderr, PollFlags::OUT)];
+                matches!(poll(&mut wanted, Some(&Timespec::default())), Ok(1))
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 
 use crate::text::json;
 
-/// An object in the making.
+/// An object in the making: nothing, or its text without the last brace.
 #[derive(Default)]
 pub struct Body(String);
 
@@ -15,14 +15,15 @@ impl Body {
         Body::default()
     }
 
-    /// Adds a member whose value is JSON text already.
+    /// Adds a member whose value is JSON text already; its name is one of ours and needs no escapes.
     pub fn raw(mut self, name: &str, value: &str) -> Body {
-        if !self.0.is_empty() {
-            self.0.push(',');
+        debug_assert!(!name.contains(['"', '\\']) && !name.contains(char::is_control), "{name}");
+        let first = if self.0.is_empty() { "{\"" } else { ",\"" };
+        // Room for all of it at once: results are nested, and copied often enough.
+        self.0.reserve(name.len() + value.len() + 5);
+        for part in [first, name, "\":", value] {
+            self.0.push_str(part);
         }
-        self.0.push_str(&json::quote(name));
-        self.0.push(':');
-        self.0.push_str(value);
         self
     }
 
@@ -61,8 +62,9 @@ impl Body {
     }
 
     /// The object as JSON text.
-    pub fn json(&self) -> String {
-        format!("{{{}}}", self.0)
+    pub fn json(mut self) -> String {
+        self.0.push_str(if self.0.is_empty() { "{}" } else { "}" });
+        self.0
     }
 }
 

@@ -67,6 +67,8 @@ struct State {
     working: usize,
     /// Whose jobs wait for people; their threads count neither as threads nor as working.
     waiting: Vec<String>,
+    /// Threads that wait for one; to wake costs something even where nobody does.
+    asleep: usize,
     closed: bool,
 }
 
@@ -78,6 +80,10 @@ impl Pool {
 
     /// Runs `job` on a worker when its turn comes.
     pub fn submit(&self, job: impl FnOnce(Fate) + Send + 'static) -> Ticket {
+        self.take(Box::new(job))
+    }
+
+    fn take(&self, job: Job) -> Ticket {
         let size = self.shared.size;
         let mut state = self.shared.lock();
         let ticket = Ticket(state.next);
@@ -89,9 +95,12 @@ impl Pool {
             job(Fate::Full);
             return ticket;
         }
-        state.queue.push_back((ticket.0, Box::new(job)));
+        state.queue.push_back((ticket.0, job));
+        let asleep = state.asleep > 0;
         drop(state);
-        self.shared.wake.notify_one();
+        if asleep {
+            self.shared.wake.notify_one();
+        }
         ticket
     }
 
@@ -183,17 +192,20 @@ impl Shared {
     }
 
     fn work(&self) {
-        while let Some(job) = self.next() {
+        let mut worked = false;
+        while let Some(job) = self.next(worked) {
             if catch_unwind(AssertUnwindSafe(|| job(Fate::Turn))).is_err() {
                 log::error!("a defect ended a job of the pool");
             }
-            self.lock().working -= 1;
+            worked = true;
         }
     }
 
-    /// The next job; `None` when this thread is to end, which is then counted already.
-    fn next(&self) -> Option<Job> {
+    /// The next job, for a thread that may have `worked` before; `None` when it is to end, which is
+    /// then counted already.
+    fn next(&self, worked: bool) -> Option<Job> {
         let mut state = self.lock();
+        state.working -= usize::from(worked);
         let until = Instant::now() + self.size.idle;
         loop {
             // So many are at work without this one only where some came back from people.
@@ -208,7 +220,9 @@ impl Shared {
                 state.threads -= 1;
                 return None;
             }
+            state.asleep += 1;
             state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            state.asleep -= 1;
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::text::json::Object;
 use crate::tools::completions;
 use crate::tools::reply::Shown;
 use crate::tools::resources;
+use crate::tools::rights;
 use crate::tools::run::{Brought, Caller, Gate, Outcome, correlation_id, error_object};
 use crate::tools::{Effect, find};
 
@@ -64,6 +65,15 @@ impl Work {
     /// Whether its client may be sent requests of ours.
     pub fn is_legacy(&self) -> bool {
         self.era == Era::Legacy
+    }
+
+    /// Whether it asks nobody, so that a thread of its own would be most of what it costs. Its line in
+    /// the audit log must not make anybody wait either.
+    pub fn is_short(&self) -> bool {
+        match &self.task {
+            Task::Call { name, .. } => rights::of_no_server(name) && self.gate.audit.is_quick(),
+            _ => false,
+        }
     }
 
     /// What it is, for who waits for its end.

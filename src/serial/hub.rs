@@ -7,6 +7,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
@@ -355,6 +356,11 @@ impl Inner {
 
     /// Lets the thread run this, which is begun if there is none. Dropping the task ends it.
     pub fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) -> Task<()> {
+        self.run(Box::pin(future))
+    }
+
+    /// For all alike, since each sort of future would bring an executor's code of its own.
+    fn run(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) -> Task<()> {
         let mut thread = locked(&self.thread);
         if let Some(it) = &*thread {
             return it.executor.spawn(future);

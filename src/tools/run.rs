@@ -5,11 +5,12 @@
 //! Surprising: a plan, like every reading tool, runs with the right to read only, which the
 //! session checks again, so a wrong row still cannot change a host.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::audit::{Audit, Entry};
 use crate::auth::principal::Principal;
+use crate::auth::random;
 use crate::error::{Error, Kind, Result};
 use crate::files::Files;
 use crate::hv::call::{Cancel, Progress};
@@ -256,10 +257,27 @@ pub fn error_object(error: &Error, correlation: &str) -> Object {
 
 /// 16 hex digits that tie an answer to its lines in the log.
 pub fn correlation_id() -> String {
-    let mut bytes = [0u8; 8];
-    let random = ring::rand::SystemRandom::new();
-    match ring::rand::SecureRandom::fill(&random, &mut bytes) {
-        Ok(()) => hex(&bytes),
-        Err(_) => "0000000000000000".to_owned(),
+    // The system is asked for many at once, since they are no secrets.
+    static AHEAD: Mutex<Vec<[u8; 8]>> = Mutex::new(Vec::new());
+    let mut ahead = AHEAD.lock().unwrap_or_else(PoisonError::into_inner);
+    if ahead.is_empty()
+        && let Ok(bytes) = random::<512>()
+    {
+        ahead.extend(bytes.as_chunks().0);
+    }
+    hex(&ahead.pop().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_calls_have_one_id() {
+        let mut all: Vec<String> = (0..200).map(|_| correlation_id()).collect();
+        assert!(all.iter().all(|it| it.len() == 16 && it.bytes().all(|b| b.is_ascii_hexdigit())));
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), 200);
     }
 }

@@ -3,7 +3,7 @@
 //! The server is in this process, so its memory is measured as what the process grows by; the
 //! client's ends are bare sockets, which cost it nothing but a number.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::thread;
@@ -66,4 +66,20 @@ fn a_thousand_idle_connections_cost_little_and_disturb_nobody() {
     }
     // Other tests run in this process too; it is a bound against what is grossly wrong.
     assert!(each < 16 << 10, "{each} bytes for an idle connection");
+}
+
+#[test]
+fn an_answer_is_one_segment() {
+    let edge = plain();
+    let mut stream = edge.connect();
+    let sent = "a".repeat(4096);
+    let request = format!("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 4096\r\n\r\n{sent}");
+    for _ in 0..100 {
+        stream.write_all(request.as_bytes()).unwrap();
+        // Head and body apart would be read apart, at least once in a while.
+        let mut heard = vec![0; 16 << 10];
+        let count = stream.read(&mut heard).unwrap();
+        let heard = String::from_utf8_lossy(&heard[..count]);
+        assert!(status(&heard) == 200 && body(&heard) == sent, "{count} bytes came at first");
+    }
 }

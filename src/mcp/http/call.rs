@@ -238,6 +238,8 @@ impl Call {
 pub struct Calls {
     all: Mutex<Vec<Arc<Call>>>,
     count: AtomicUsize,
+    /// Those who wait for an end; to wake costs something even where nobody does.
+    waiting: AtomicUsize,
     changed: Condvar,
 }
 
@@ -248,7 +250,9 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.0.all().retain(|it| !Arc::ptr_eq(it, &self.1));
         self.0.count.fetch_sub(1, Ordering::SeqCst);
-        self.0.changed.notify_all();
+        if self.0.waiting.load(Ordering::SeqCst) > 0 {
+            self.0.changed.notify_all();
+        }
     }
 }
 
@@ -284,7 +288,10 @@ impl Calls {
     /// Waits until none is left of those that `count`; false if that took longer than `patience`.
     pub fn wait(&self, patience: Duration, counts: impl Fn(&Call) -> bool) -> bool {
         let busy = |all: &mut Vec<Arc<Call>>| all.iter().any(|it| counts(it));
+        // Before the lock, so that whoever ends while this looks knows of it.
+        self.waiting.fetch_add(1, Ordering::SeqCst);
         let waited = self.changed.wait_timeout_while(self.all(), patience, busy);
+        self.waiting.fetch_sub(1, Ordering::SeqCst);
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 }

@@ -180,14 +180,15 @@ impl Inner {
         if let Some(extra) = self.settings.extra.clone().filter(|it| it.takes(request)) {
             let (id, method, params) =
                 (request.id.clone(), request.method.clone(), request.params.clone());
-            let request = rpc::Request { id, method, params };
+            let request = rpc::Request { id: id.clone(), method, params };
             let token = has_token(&request);
-            return self.begin(&request.id.clone(), turn, token, move |call, caller, fate| {
+            let work = move |call: &Arc<Call>, caller, fate| {
                 Done::Answer(match fate {
                     Fate::Turn => extra.answer(&request, call, caller),
                     Fate::Full => Err(Failure::new(rpc::INTERNAL, too_much().to_string())),
                 })
-            });
+            };
+            return self.begin(&id, turn, token, false, Box::new(work));
         }
         if turn.era == Era::Legacy && request.method == "initialize" {
             return self.initialize(request, turn);
@@ -200,9 +201,9 @@ impl Inner {
             Step::Now(answer) => now(turn, request, &answer),
             Step::Later(work) => {
                 let token = has_token(request);
-                self.begin(&request.id, turn, token, move |call, caller, fate| {
-                    work_on(work, call, caller, fate)
-                });
+                let here = work.is_short();
+                let work = move |call: &Arc<Call>, caller, fate| work_on(work, call, caller, fate);
+                self.begin(&request.id, turn, token, here, Box::new(work));
             }
             Step::Watch(what) => self.watch(request, turn, what),
         }
@@ -225,14 +226,8 @@ impl Inner {
         now(turn, request, &answer);
     }
 
-    /// Puts work on the pool; `work` is given what becomes of it.
-    fn begin(
-        self: &Arc<Inner>,
-        id: &Id,
-        turn: Turn<'_>,
-        token: bool,
-        work: impl FnOnce(&Arc<Call>, Caller, Fate) -> Done + Send + 'static,
-    ) {
+    /// Puts work on the pool, or does it `here`; `work` is given what becomes of it.
+    fn begin(self: &Arc<Inner>, id: &Id, turn: Turn<'_>, token: bool, here: bool, work: Doing) {
         let Turn { who, owner, session, era, reply } = turn;
         let patience = if token { self.settings.patience } else { self.settings.alive };
         let used = session.as_ref().map(Session::used);
@@ -243,7 +238,7 @@ impl Inner {
         caller.asks = call.asks();
         let ours = call.clone();
         let inner = Arc::downgrade(self);
-        let ticket = self.pool.submit(move |fate| {
+        let job = move |fate| {
             let done = work(&ours, caller, fate);
             // Whoever has the answer may use the id again at once.
             drop((running, used));
@@ -258,7 +253,11 @@ impl Inner {
                     }
                 }
             }
-        });
+        };
+        if here {
+            return job(Fate::Turn);
+        }
+        let ticket = self.pool.submit(job);
         let _ = call.ticket.set(ticket);
         if era == Era::Modern {
             // To leave is to cancel, also where that happened just now.
@@ -286,7 +285,7 @@ impl Inner {
                     return now(turn, request, &done());
                 }
                 let gate = self.gate.clone();
-                self.begin(&request.id, turn, false, move |_, caller, fate| {
+                let work = move |_: &Arc<Call>, caller: Caller, fate| {
                     Done::Answer(match fate {
                         Fate::Full => refused(Era::Legacy, &uri, too_much()),
                         Fate::Turn => match Seen::of(&gate, &caller, &uri) {
@@ -297,7 +296,8 @@ impl Inner {
                             },
                         },
                     })
-                });
+                };
+                self.begin(&request.id, turn, false, false, Box::new(work));
             }
             // Only in a session are they to be had.
             (_, None) => now(turn, request, &Err(Failure::new(rpc::NO_METHOD, "no session"))),
@@ -331,6 +331,9 @@ impl Inner {
         });
     }
 }
+
+/// Work of a call, given what becomes of it.
+type Doing = Box<dyn FnOnce(&Arc<Call>, Caller, Fate) -> Done + Send>;
 
 /// How work ended.
 enum Done {

@@ -278,7 +278,7 @@ impl Connection {
     fn begun(&self, answer: &mut Answer, framing: Framing, keep: bool) -> (Vec<u8>, bool) {
         let keep = keep && self.goes_on();
         answer.headers.push(("Date", self.core.date()));
-        let mut out = Vec::new();
+        let mut out = self.core.out.take();
         let sound = reply::head(&mut out, answer.status, &answer.headers, framing, keep);
         if sound.is_ok() {
             return (out, keep);
@@ -301,7 +301,10 @@ impl Connection {
         let (first, rest) = body.split_at(first);
         out.extend_from_slice(first);
         self.wire.send(&out, self.core.limits.send).await?;
-        drop(out);
+        if out.capacity() <= ONE_WRITE {
+            out.clear();
+            self.core.out.replace(out);
+        }
         if !rest.is_empty() {
             self.wire.send(rest, self.core.limits.send).await?;
         }

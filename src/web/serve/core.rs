@@ -10,6 +10,7 @@ use std::io;
 use std::net::{IpAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     pub count: Arc<AtomicUsize>,
     /// What all that read lend for a moment.
     pub scratch: RefCell<Vec<u8>>,
+    /// Room for the next answer; empty while it is being sent.
+    pub out: RefCell<Vec<u8>>,
     /// The second that it is, and how HTTP writes it.
     date: RefCell<(u64, String)>,
     bodies: Cell<usize>,
@@ -83,6 +86,7 @@ impl Core {
             count,
             stopping: Cell::default(),
             scratch: RefCell::new(vec![0; SCRATCH]),
+            out: RefCell::default(),
             date: RefCell::default(),
             bodies: Cell::default(),
             refused: Cell::default(),
@@ -146,9 +150,8 @@ impl Core {
                 self.refused.set(self.refused.get() + 1);
                 self.handler.answered(503);
                 let core = Rc::clone(self);
-                executor
-                    .spawn(async move { core.refuse(Wire::new(socket), refusal).await })
-                    .detach();
+                let refusing = async move { core.refuse(Wire::new(socket), refusal).await };
+                spawn(executor, refusing).detach();
             }
             return;
         }
@@ -167,7 +170,7 @@ impl Core {
         };
         self.open.borrow_mut().insert(id, Entry { task: None, busy, address });
         self.count.store(self.open.borrow().len(), Ordering::Relaxed);
-        let task = executor.spawn(async move {
+        let task = spawn(executor, async move {
             let _place = place;
             let served = async {
                 if !encrypted || Box::pin(connection.encrypt()).await {
@@ -255,6 +258,15 @@ impl Connection {
 
 const NOT_PLAIN: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\n\
     Content-Length: 40\r\nConnection: close\r\n\r\nthis port speaks TLS: say https:// here\n";
+
+/// Begins a task; in a box, since each sort of future would bring an executor's code of its own.
+pub(crate) fn spawn(
+    executor: &LocalExecutor<'static>,
+    future: impl Future<Output = ()> + 'static,
+) -> Task<()> {
+    let boxed: Pin<Box<dyn Future<Output = ()>>> = Box::pin(future);
+    executor.spawn(boxed)
+}
 
 /// One place among the connections, given back however its task ends.
 struct Place {
@@ -345,6 +357,15 @@ mod tests {
             let (head, body) = text.split_once("\r\n\r\n").unwrap();
             assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{text}");
         }
+    }
+
+    #[test]
+    fn no_small_packet_waits_for_the_one_before_it() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (accepted, from) = listener.accept().unwrap();
+        let (socket, _) = tcp((Async::new(accepted).unwrap(), from)).unwrap();
+        assert!(matches!(&socket, Socket::Tcp(it) if it.get_ref().nodelay().unwrap()));
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
 use crate::web::serve::core::Core;
+use crate::web::serve::core::spawn;
 use crate::web::serve::handler::Handler;
 use crate::web::serve::identity::Identity;
 use crate::web::serve::limits::Limits;
@@ -138,11 +139,11 @@ fn serve(setup: Setup, count: Arc<AtomicUsize>, stopped: &channel::Receiver<Stop
         let mut tasks = Vec::new();
         for listener in setup.listeners {
             let accepting = Rc::clone(&core).accept(Rc::clone(&executor), listener);
-            tasks.push(executor.spawn(accepting));
+            tasks.push(spawn(&executor, accepting));
         }
         if let Some(beat) = notifier.beat() {
             let notifier = Arc::clone(&notifier);
-            tasks.push(executor.spawn(async move {
+            tasks.push(spawn(&executor, async move {
                 loop {
                     notifier.alive();
                     Timer::after(beat).await;

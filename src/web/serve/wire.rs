@@ -28,6 +28,9 @@ pub(crate) const SCRATCH: usize = 16 << 10;
 /// Bytes that TLS is given at once; they count as sent only together.
 const RECORD: usize = 16 << 10;
 
+/// Bytes that TLS reads at once; fewer were all that there was.
+const TLS_READ: usize = 4 << 10;
+
 /// Counts what has come or gone by a [`Pace`].
 pub(crate) struct Paced {
     pace: Pace,
@@ -143,6 +146,8 @@ impl Alarm {
 /// A connection.
 pub(crate) struct Wire {
     socket: Socket,
+    /// The last read took all that there was.
+    dry: bool,
     tls: Option<Box<Connection>>,
     alarm: Alarm,
 }
@@ -150,7 +155,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Over this socket, so far without TLS.
     pub fn new(socket: Socket) -> Wire {
-        Wire { socket, tls: None, alarm: Alarm { timer: Timer::never(), at: None } }
+        Wire { socket, dry: false, tls: None, alarm: Alarm { timer: Timer::never(), at: None } }
     }
 
     /// It is encrypted.
@@ -211,11 +216,13 @@ impl Wire {
 
     async fn agree(&mut self, tls: Connection, until: Instant) -> io::Result<()> {
         let tls = self.tls.insert(Box::new(tls));
-        let (socket, alarm) = (&self.socket, &mut self.alarm);
+        let (socket, alarm, dry) = (&self.socket, &mut self.alarm, &mut self.dry);
         poll_fn(|context| {
             while tls.is_handshaking() {
                 let step = match flush(tls, socket, context) {
-                    Poll::Ready(Ok(())) if tls.is_handshaking() => receive(tls, socket, context),
+                    Poll::Ready(Ok(())) if tls.is_handshaking() => {
+                        receive(tls, socket, dry, context)
+                    }
                     Poll::Ready(Ok(())) => return Poll::Ready(Ok(())),
                     other => other.map_ok(|()| 0),
                 };
@@ -259,13 +266,9 @@ impl Wire {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let Some(tls) = &mut self.tls else {
-            loop {
-                match (&self.socket).read(buffer) {
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    other => return Poll::Ready(other),
-                }
-                ready!(self.socket.poll_readable(context))?;
-            }
+            let mut socket = &self.socket;
+            let full = buffer.len();
+            return take(&self.socket, &mut self.dry, full, context, &mut || socket.read(buffer));
         };
         loop {
             match tls.reader().read(buffer) {
@@ -280,7 +283,7 @@ impl Wire {
             if let Poll::Ready(Err(error)) = flush(tls, &self.socket, context) {
                 return Poll::Ready(Err(error));
             }
-            ready!(receive(tls, &self.socket, context))?;
+            ready!(receive(tls, &self.socket, &mut self.dry, context))?;
         }
     }
 
@@ -379,6 +382,30 @@ fn late<T>(alarm: &mut Alarm, context: &mut Context<'_>, until: Instant) -> Poll
     alarm.poll(context, until).map(|()| Err(io::ErrorKind::TimedOut.into()))
 }
 
+/// Reads when there may be something. After a read that got less than it could, the socket is waited
+/// for instead of asked again in vain; what came in between is told too, since the system tells of
+/// what is there and not of what is new.
+fn take(
+    socket: &Socket,
+    dry: &mut bool,
+    full: usize,
+    context: &mut Context<'_>,
+    read: &mut dyn FnMut() -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        if *dry {
+            ready!(socket.poll_readable(context))?;
+        }
+        match read() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => *dry = true,
+            other => {
+                *dry = other.as_ref().is_ok_and(|count| *count < full);
+                return Poll::Ready(other);
+            }
+        }
+    }
+}
+
 fn plain(socket: &Socket, bytes: &[u8], context: &mut Context<'_>) -> Poll<io::Result<usize>> {
     loop {
         let mut to = socket;
@@ -410,17 +437,11 @@ fn flush(tls: &mut Connection, socket: &Socket, context: &mut Context<'_>) -> Po
 fn receive(
     tls: &mut Connection,
     socket: &Socket,
+    dry: &mut bool,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     let mut from = socket;
-    let count = loop {
-        match tls.read_tls(&mut from) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                ready!(socket.poll_readable(context))?;
-            }
-            other => break other?,
-        }
-    };
+    let count = ready!(take(socket, dry, TLS_READ, context, &mut || tls.read_tls(&mut from)))?;
     if let Err(error) = tls.process_new_packets() {
         // The client is told why, as far as that goes without waiting.
         let _ = tls.write_tls(&mut { socket });
