@@ -332,7 +332,8 @@ fn machines_dial_in_and_strangers_do_not() {
     // SIGHUP ends nothing.
     let pid = daemon.0.id().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    wait_for(&rig.path("first"), "nothing to read again");
+    rig.socat(&socket, "show clock\r", "show clock");
+    assert!(daemon.0.try_wait().unwrap().is_none());
     assert_eq!(daemon.end("-INT"), Some(0));
     assert!(rig.sockets().is_empty());
 }
