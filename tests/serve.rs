@@ -329,11 +329,9 @@ fn machines_dial_in_and_strangers_do_not() {
         }
     }
     wait_for(&rig.path("first.audit"), "no machine is known with the UUIDs of `stranger`");
-    // SIGHUP ends nothing; the audit log is begun anew where it was moved away.
+    // SIGHUP ends nothing: the daemon would have no status of its own then.
     let pid = daemon.0.id().to_string();
-    fs::rename(rig.path("first.audit"), rig.path("older.audit")).unwrap();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
-    wait("the audit log begins anew", || rig.path("first.audit").exists());
     assert_eq!(daemon.end("-INT"), Some(0));
     assert!(rig.sockets().is_empty());
 }
