@@ -329,7 +329,7 @@ fn machines_dial_in_and_strangers_do_not() {
         }
     }
     wait_for(&rig.path("first.audit"), "no machine is known with the UUIDs of `stranger`");
-    // SIGHUP ends nothing.
+    // SIGHUP ends nothing: the daemon would have no status of its own then.
     let pid = daemon.0.id().to_string();
     assert!(Command::new("kill").args(["-HUP", &pid]).status().unwrap().success());
     rig.socat(&socket, "show clock\r", "show clock");
