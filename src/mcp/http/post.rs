@@ -232,14 +232,7 @@ impl Inner {
     }
 
     /// Puts work on the pool, or does it `here`; `work` is given what becomes of it.
-    fn begin(
-        self: &Arc<Inner>,
-        id: &Id,
-        turn: Turn<'_>,
-        token: bool,
-        here: bool,
-        work: Box<dyn FnOnce(&Arc<Call>, Caller, Fate) -> Done + Send>,
-    ) {
+    fn begin(self: &Arc<Inner>, id: &Id, turn: Turn<'_>, token: bool, here: bool, work: Boxed) {
         let Turn { who, owner, session, era, reply } = turn;
         let patience = if token { self.settings.patience } else { self.settings.alive };
         let used = session.as_ref().map(Session::used);
@@ -361,6 +354,8 @@ enum Done {
     /// More rights are needed, which this caller can be asked to get.
     Denied(rpc::Answer, Error, Principal),
 }
+
+type Boxed = Box<dyn FnOnce(&Arc<Call>, Caller, Fate) -> Done + Send>;
 
 fn work_on(
     work: Work,
