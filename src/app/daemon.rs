@@ -106,14 +106,15 @@ impl Daemon {
     /// Reads again what may have changed.
     pub fn reload(&self) {
         self.notifier.reloading();
-        let serial = self.certificate.as_ref().map(|it| it.reload());
-        let http = self.http().as_ref().and_then(Http::reload);
-        if serial.is_none() && http.is_none() {
+        let serial = self.certificate.as_ref().map(|it| ("the certificate", it.reload()));
+        let mut all: Vec<_> = serial.into_iter().collect();
+        all.extend(self.http().as_ref().map(Http::reload).into_iter().flatten());
+        if all.is_empty() {
             crate::logging::info!("nothing to read again; the audit log is opened anew");
         }
-        for outcome in [serial, http].into_iter().flatten() {
+        for (what, outcome) in all {
             match outcome {
-                Ok(()) => crate::logging::info!("a certificate was read again"),
+                Ok(()) => crate::logging::info!("{what} was read again"),
                 Err(error) => log::error!("{error}"),
             }
         }

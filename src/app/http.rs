@@ -4,6 +4,7 @@
 //! reaches it may do anything, so then it listens for this machine alone unless that is said plainly.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
@@ -58,6 +59,8 @@ pub struct Http {
     server: Server,
     service: Arc<http::Http>,
     identity: Option<Arc<Identity>>,
+    /// The file of keys, and where they hold.
+    keys: Option<(PathBuf, Arc<SignIn>)>,
     /// What it serves, in words.
     pub serves: String,
 }
@@ -157,8 +160,10 @@ impl Ready {
         if !measured.is_empty() {
             serves = format!("{serves}, metrics at {}", at(&measured, "/metrics"));
         }
+        let sign_in = self.sign_in.map(Arc::new);
+        let keys = config.daemon.keys.clone().zip(sign_in.clone());
         let count: Arc<OnceLock<Arc<AtomicUsize>>> = Arc::default();
-        let mut settings = settings(config, gate, self.sign_in, Arc::clone(&count));
+        let mut settings = settings(config, gate, sign_in, Arc::clone(&count));
         settings.metrics_listener = (!measured.is_empty()).then(|| METRICS.to_owned());
         let service = Arc::new(http::Http::new(Arc::clone(gate), settings));
         let server = Server::start(Setup {
@@ -169,7 +174,7 @@ impl Ready {
             notifier: Arc::clone(notifier),
         })?;
         let _ = count.set(server.counter());
-        Ok(Http { server, service, identity: self.identity, serves })
+        Ok(Http { server, service, identity: self.identity, keys, serves })
     }
 }
 
@@ -197,7 +202,7 @@ impl Handler for Shared {
 fn settings(
     config: &Config,
     gate: &Arc<Gate>,
-    sign_in: Option<SignIn>,
+    sign_in: Option<Arc<SignIn>>,
     count: Arc<OnceLock<Arc<AtomicUsize>>>,
 ) -> http::Settings {
     let daemon = &config.daemon;
@@ -239,9 +244,18 @@ fn settings(
 }
 
 impl Http {
-    /// Reads the certificate again.
-    pub fn reload(&self) -> Option<Result<()>> {
-        self.identity.as_ref().map(|it| it.reload())
+    /// Reads the certificate and the keys again, whichever there are; what each was and how it went.
+    /// What cannot be read leaves what was read before.
+    pub fn reload(&self) -> Vec<(&'static str, Result<()>)> {
+        let certificate = self.identity.as_ref().map(|it| ("the certificate", it.reload()));
+        let keys = self.keys.as_ref().map(|(path, sign_in)| {
+            let read = signin::keys(path).map(|keys| sign_in.renew(keys));
+            (
+                "the file of keys",
+                read.map_err(|it| it.during("the keys that were read before hold")),
+            )
+        });
+        certificate.into_iter().chain(keys).collect()
     }
 
     /// Accepts nothing more, lets what runs come to its end within a bound, and tells the rest to stop

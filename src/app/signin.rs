@@ -7,6 +7,7 @@
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::auth::challenge::Resource;
@@ -70,7 +71,7 @@ pub fn sign_in(config: &Config) -> Result<Option<SignIn>> {
         }
     }
     let issuer = daemon.oauth.as_ref().map(|it| trusted(it, config)).transpose()?;
-    Ok(Some(SignIn { policy, keys, issuer }))
+    Ok(Some(SignIn { policy, keys: Mutex::new(Arc::new(keys)), issuer }))
 }
 
 /// The keys of a file that nobody else may write.

@@ -54,7 +54,10 @@ pub fn tried(config: &Config) -> Vec<Check> {
         Ok(None) => {}
         Ok(Some(it)) => {
             if config.daemon.keys.is_some() {
-                say("keys", Ok((true, format!("{} in the file of keys", it.keys.entries().len()))));
+                say(
+                    "keys",
+                    Ok((true, format!("{} in the file of keys", it.keys().entries().len()))),
+                );
             }
             if let Some((issuer, resource)) = &it.issuer {
                 let known = |count| {

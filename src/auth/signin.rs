@@ -4,6 +4,8 @@
 //! others' affair. Surprising: a key is looked for before a token is, since that costs nothing and a
 //! key has no form by which it could be told from a token.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::auth::Clock;
 use crate::auth::challenge::{Resource, Why, challenge};
 use crate::auth::issuer::Issuer;
@@ -18,7 +20,8 @@ const RETRY: u64 = 10;
 /// Everyone who may come in, and for what.
 pub struct SignIn {
     pub policy: Policy,
-    pub keys: Keys,
+    /// Others may take their place while callers come in.
+    pub keys: Mutex<Arc<Keys>>,
     /// Whoever issues tokens, and this server as they name it.
     pub issuer: Option<(Issuer, Resource)>,
 }
@@ -43,6 +46,16 @@ pub struct Turned {
 }
 
 impl SignIn {
+    /// The keys that hold now.
+    pub fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Lets these keys hold from now on, and no others.
+    pub fn renew(&self, keys: Keys) {
+        *self.keys.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
     /// Who asks.
     pub fn admit(
         &self,
@@ -69,7 +82,8 @@ impl SignIn {
             return Err(self.turned(Why::Request, Error::usage(said)));
         }
         let how = if bearer { How::StaticToken } else { How::ApiKey };
-        if let Some(it) = self.keys.find(key) {
+        let keys = self.keys();
+        if let Some(it) = keys.find(key) {
             let claimant =
                 Claimant { name: &it.name, id: &it.name, groups: &it.groups, how, expires: None };
             return self.policy.admit(&claimant).map_err(|error| self.turned(Why::Scope, error));
@@ -149,6 +163,7 @@ mod tests {
         let keys = Keys::parse(&format!("{one}\n{two}")).unwrap();
         let resource = Resource::new("https://jump.example", "https://id.example", &[]).unwrap();
         let issuer = world.map(|it| (it.issuer("https://id.example"), resource));
+        let keys = Mutex::new(Arc::new(keys));
         (SignIn { policy: Policy::built_in(), keys, issuer }, good, idle)
     }
 

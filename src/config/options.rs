@@ -158,7 +158,7 @@ pub const OPTIONS: &[Opt] = &[
     opt("SERIAL_TLS_CERT", Kind::Path, "Certificate chain (PEM) of the concentrator"),
     opt("SERIAL_TLS_KEY", Kind::Path, "Private key (PEM) of the concentrator"),
     opt("SERIAL_SOCKETS", Kind::Path, "Folder of Unix sockets, one for each console"),
-    opt("SERIAL_LOG_DIR", Kind::Path, "Folder of console logs, which hold what machines echo: at most 20 MB each, one older file kept"),
+    opt("SERIAL_LOG_DIR", Kind::Path, "Folder of console logs, 10 MB each and one older file of each"),
     opt("SERIAL_RING_KB", Kind::Count(4, 65_536), "Kept output of each console, in KiB").default("256"),
 
     opt("AUDIT_LOG", Kind::Sink(&["stderr", "journal"]), "stderr, journal or a file, or several with commas").default("stderr").flag("--audit-log"),

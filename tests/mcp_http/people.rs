@@ -17,8 +17,8 @@ fn by(ask: Ask, token: &str) -> Ask {
 #[test]
 fn keys_in_either_header_and_no_key() {
     let (key, line) = keys::new("backup", &["vsphere-readers"]).unwrap();
-    let signin =
-        SignIn { policy: Policy::built_in(), keys: Keys::parse(&line).unwrap(), issuer: None };
+    let keys = std::sync::Mutex::new(std::sync::Arc::new(Keys::parse(&line).unwrap()));
+    let signin = SignIn { policy: Policy::built_in(), keys, issuer: None };
     let it = start(|it| it.door = Some(Box::new(signin)));
     let list = modern("1", "tools/list", "");
     assert_eq!(it.ask(&by(list.clone(), key.reveal())).status, 200);

@@ -176,3 +176,26 @@ fn a_daemon_reads_no_file_and_no_url_that_nobody_named() {
         only.tool("", tool, r#"{"name":"db01"}"#).holds(200, &["-32602"]);
     }
 }
+
+#[test]
+fn a_key_that_was_taken_back_opens_nothing_after_a_hangup() {
+    let rig = Rig::start();
+    let keys = rig.keys();
+    let daemon = rig.serve("d", &[("API_KEYS_FILE", &keys)]);
+    daemon.post(ADMIN, LIST).works(&["list_vms"]);
+    let text = std::fs::read_to_string(&keys).unwrap();
+    // What cannot be read leaves what was read before.
+    std::fs::write(&keys, "nonsense").unwrap();
+    daemon.program.signal("-HUP");
+    daemon.hears("the keys that were read before hold");
+    daemon.post(ADMIN, LIST).works(&["list_vms"]);
+    let left: String = text
+        .lines()
+        .filter(|it| !it.starts_with("ann:"))
+        .fold(String::new(), |all, it| all + it + "\n");
+    std::fs::write(&keys, left).unwrap();
+    daemon.program.signal("-HUP");
+    daemon.hears("the file of keys was read again");
+    daemon.post(ADMIN, LIST).holds(401, &["invalid_token"]);
+    daemon.post(READER, LIST).works(&["list_vms"]);
+}

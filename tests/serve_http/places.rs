@@ -91,7 +91,7 @@ fn a_certificate_that_is_replaced_is_served_after_a_hangup() {
     assert!(curl("/readyz", &old, port).0);
     certificate(&rig.folder.0, "4712", "300");
     daemon.program.signal("-HUP");
-    daemon.hears("a certificate was read again");
+    daemon.hears("the certificate was read again");
     assert!(!curl("/readyz", &old, port).0, "the old one is served on");
     let (well, said) = curl("/readyz", &chain, port);
     assert!(well, "{said}");

@@ -5,6 +5,7 @@
 //! only the names in the request still tell.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::auth::Clock;
 use crate::auth::challenge::Resource;
@@ -47,6 +48,24 @@ impl Door for SignIn {
 
     fn resource(&self) -> Option<&Resource> {
         self.issuer.as_ref().map(|it| &it.1)
+    }
+}
+
+impl<T: Door + ?Sized> Door for Arc<T> {
+    fn known(&self, request: &Request) -> Option<Result<Principal, Turned>> {
+        (**self).known(request)
+    }
+
+    fn admit(&self, request: &Request) -> Result<Principal, Turned> {
+        Door::admit(&**self, request)
+    }
+
+    fn needs_more(&self, who: &Principal, error: Error) -> Option<Turned> {
+        (**self).needs_more(who, error)
+    }
+
+    fn resource(&self) -> Option<&Resource> {
+        (**self).resource()
     }
 }
 
