@@ -4,47 +4,19 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/programs.rs"]
+mod programs;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use jumpvisor::sim::telnet as host;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_jumpvisor");
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Ended however the test ends.
-struct Program(Child);
-
-impl Program {
-    fn end(&mut self, signal: &str) -> Option<i32> {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-        wait("the end of the program", || self.0.try_wait().unwrap()).code()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(it) = look() {
-            return it;
-        }
-        assert!(Instant::now() < until, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
+use programs::{Folder, PATIENCE, PROGRAM, Program, free_port, simulate, wait};
 
 fn wait_for(path: &Path, text: &str) -> String {
     let what = format!("`{text}` in {}", path.display());
@@ -59,10 +31,6 @@ fn wait_for(path: &Path, text: &str) -> String {
     }
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 fn peers() -> PathBuf {
     let at = std::env::var("JUMPVISOR_PEERS").unwrap_or("tests/peers/.build".to_owned());
     let at = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(at);
@@ -73,38 +41,26 @@ fn peers() -> PathBuf {
 /// A simulated host, and a folder for what is around it.
 struct Rig {
     _host: Program,
-    folder: PathBuf,
+    folder: Folder,
     url: String,
 }
 
 impl Rig {
     fn start() -> Rig {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        // Short, since a socket's path is.
-        let name = format!("jv-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let mut host = Command::new(PROGRAM)
-            .args(["simulate", "--plain"])
-            .current_dir(&folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
-        BufReader::new(host.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Rig { _host: Program(host), folder, url: url.trim().to_owned() }
+        let folder = Folder::new();
+        let (host, url) = simulate(&folder.0);
+        Rig { _host: host, folder, url }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.0.join(name)
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("ESXI_HOST", &self.url).env("ESXI_USER", "root").env("ESXI_PASS", "secret");
-        command.env("ESXI_NAME", "esx").current_dir(&self.folder);
+        command.env("ESXI_NAME", "esx").current_dir(&self.folder.0);
         command
     }
 
@@ -145,12 +101,6 @@ impl Rig {
         let screen = Screen::of(person.0.stdout.take().unwrap());
         person.0.stdin.as_mut().unwrap().write_all(typed.as_bytes()).unwrap();
         screen.until(until)
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 
@@ -408,7 +358,7 @@ fn settings_that_cannot_be_meant_are_refused_with_the_next_step() {
     refused(&[listens, ("SERIAL_ADVERTISE", "http://x")], "nothing that hosts can dial");
     let plain = [pair[0], pair[1], pair[2], ("SERIAL_ADVERTISE", "telnet://a:1")];
     refused(&plain, "says telnet://");
-    let alone = [("SERIAL_SOCKETS", rig.folder.to_str().unwrap()), ("SERIAL_ADVERTISE", "a:1")];
+    let alone = [("SERIAL_SOCKETS", rig.folder.0.to_str().unwrap()), ("SERIAL_ADVERTISE", "a:1")];
     refused(&alone, "SERIAL_ADVERTISE is set, but nothing listens there. Set SERIAL_LISTEN");
     refused(&[("SERIAL_SOCKETS", "/nowhere/at/all")], "SERIAL_SOCKETS: the folder /nowhere/at/all");
     let file = rig.path("file");

@@ -4,79 +4,32 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/programs.rs"]
+mod programs;
+
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_jumpvisor");
-const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Ended however the test ends.
-struct Program(Child);
-
-impl Program {
-    fn signal(&self, signal: &str) {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    }
-
-    fn end(&mut self, signal: &str) -> Option<i32> {
-        self.signal(signal);
-        wait("the end of the program", || self.0.try_wait().unwrap()).code()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(it) = look() {
-            return it;
-        }
-        assert!(Instant::now() < until, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
+use programs::{Folder, PATIENCE, PROGRAM, Program, free_port, simulate, wait};
 
 /// A simulated host whose machine edge01 listens, and a folder for what is around it.
 struct Rig {
     _host: Program,
-    folder: PathBuf,
+    folder: Folder,
     url: String,
 }
 
 impl Rig {
     fn start() -> Rig {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        // Short, since a socket's path is.
-        let name = format!("ju-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        let mut host = Command::new(PROGRAM)
-            .args(["simulate", "--plain"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
-        BufReader::new(host.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        let rig = Rig { _host: Program(host), folder, url: url.trim().to_owned() };
+        let folder = Folder::new();
+        let (host, url) = simulate(&folder.0);
+        let rig = Rig { _host: host, folder, url };
         rig.call("power_off name=edge01");
         rig.call(&format!("setup_serial_port name=edge01 port={}", free_port()));
         rig.call("power_on name=edge01");
@@ -84,14 +37,14 @@ impl Rig {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.0.join(name)
     }
 
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.env("ESXI_HOST", &self.url).env("ESXI_USER", "root").env("ESXI_PASS", "secret");
-        command.env("ESXI_NAME", "esx").env("MCP_HOST", "none").current_dir(&self.folder);
+        command.env("ESXI_NAME", "esx").env("MCP_HOST", "none").current_dir(&self.folder.0);
         command.env("SERIAL_SOCKETS", self.path("sock")).stdin(Stdio::null());
         command
     }
@@ -136,12 +89,6 @@ impl Rig {
             }
             None
         });
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.folder);
     }
 }
 

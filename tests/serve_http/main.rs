@@ -10,6 +10,8 @@ mod appliance;
 mod ending;
 mod people;
 mod places;
+#[path = "../common/programs.rs"]
+mod programs;
 mod rig;
 mod settings;
 mod strangers;

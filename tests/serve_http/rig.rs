@@ -1,83 +1,21 @@
 //! A simulated host, the daemon before it, and a client that sees every byte.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use ring::digest::{SHA256, digest};
 
-pub const PROGRAM: &str = env!("CARGO_BIN_EXE_jumpvisor");
-pub const PATIENCE: Duration = Duration::from_secs(40);
+pub use crate::programs::{Folder, PATIENCE, PROGRAM, Program, free_port, simulate, wait};
 
 /// Keys of the file that [`Rig::keys`] writes; long, as those are that `jumpvisor key` makes.
 pub const ADMIN: &str = "admin-key-5rTgb8Uj2kLq9WzXc4Vn7Mh1";
 pub const READER: &str = "reader-key-Qa3Ws6Ed9Rf2Tg5Yh8Uj1Ik4";
 pub const LAB: &str = "lab-key-Zx7Cv4Bn1Ma8Sd5Fg2Hj9Kl6Qw3";
 pub const NOBODY: &str = "nobody-key-Po9Iu6Yt3Re8Wq5Lk2Jh7Gf4";
-
-/// Ended however the test ends.
-pub struct Program(pub Child);
-
-impl Program {
-    pub fn signal(&self, signal: &str) {
-        let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
-    }
-
-    pub fn ended(&mut self) -> Option<i32> {
-        wait("the end of the program", || self.0.try_wait().unwrap()).code()
-    }
-
-    pub fn end(&mut self, signal: &str) -> Option<i32> {
-        self.signal(signal);
-        self.ended()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-pub fn wait<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        if let Some(it) = look() {
-            return it;
-        }
-        assert!(Instant::now() < until, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
-/// A folder of a test's own, with a short name, since a socket's path is.
-pub struct Folder(pub PathBuf);
-
-impl Folder {
-    pub fn new() -> Folder {
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("jh-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).unwrap();
-        Folder(folder)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
 
 /// A simulated host, and a folder for what is around it.
 pub struct Rig {
@@ -96,16 +34,8 @@ pub struct Daemon {
 impl Rig {
     pub fn start() -> Rig {
         let folder = Folder::new();
-        let mut host = Command::new(PROGRAM)
-            .args(["simulate", "--plain"])
-            .current_dir(&folder.0)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
-        BufReader::new(host.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        Rig { _host: Program(host), folder, url: url.trim().to_owned() }
+        let (host, url) = simulate(&folder.0);
+        Rig { _host: host, folder, url }
     }
 
     pub fn path(&self, name: &str) -> String {
