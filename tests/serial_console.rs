@@ -5,6 +5,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+#[path = "common/only_ports.rs"]
+mod only_ports;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixListener;
@@ -14,24 +17,12 @@ use std::time::Duration;
 
 use jumpvisor::audit::{Audit, Sink};
 use jumpvisor::auth::principal::Principal;
-use jumpvisor::error::{Error, Kind, Result};
+use jumpvisor::error::{Kind, Result};
 use jumpvisor::files::Files;
-use jumpvisor::hv::Host;
-use jumpvisor::hv::appliances::Appliances;
 use jumpvisor::hv::call::{Call, Cancel, Rights};
-use jumpvisor::hv::console::Console;
-use jumpvisor::hv::disks::Disks;
 use jumpvisor::hv::fleet::{Fleet, Server};
-use jumpvisor::hv::guest::Guest;
-use jumpvisor::hv::lifecycle::Lifecycle;
-use jumpvisor::hv::machines::Machines;
-use jumpvisor::hv::model::{About, Check, MachineRef, Status};
-use jumpvisor::hv::nics::Nics;
-use jumpvisor::hv::places::Places;
-use jumpvisor::hv::power::Power;
+use jumpvisor::hv::model::MachineRef;
 use jumpvisor::hv::serials::{Port, Serials, Way};
-use jumpvisor::hv::snapshots::Snapshots;
-use jumpvisor::hv::stores::Stores;
 use jumpvisor::metrics::Metrics;
 use jumpvisor::serial::hub::socket_path;
 use jumpvisor::serial::hub::{Hub, Settings};
@@ -41,6 +32,8 @@ use jumpvisor::text::json::{Object, Value};
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::{Caller, Gate, Outcome};
 use jumpvisor::tools::{Level, resources, serial_line};
+
+use only_ports::OnlyPorts;
 
 struct Rack(Vec<Port>);
 
@@ -53,27 +46,6 @@ impl Serials for Rack {
         let fits = |it: &&Port| machine.is_none_or(|name| it.machine.name == name);
         Ok(self.0.iter().filter(fits).cloned().collect())
     }
-}
-
-#[rustfmt::skip]
-impl Host for Rack {
-    fn status(&self) -> Status { panic!() }
-    fn about(&self, _: &Call) -> Result<About> { Err(Error::bug("not played")) }
-    fn check(&self, _: &Call) -> Vec<Check> { Vec::new() }
-    fn machines(&self) -> &dyn Machines { panic!() }
-    fn places(&self) -> &dyn Places { panic!() }
-    fn power(&self) -> Option<&dyn Power> { None }
-    fn snapshots(&self) -> Option<&dyn Snapshots> { None }
-    fn lifecycle(&self) -> Option<&dyn Lifecycle> { None }
-    fn disks(&self) -> Option<&dyn Disks> { None }
-    fn nics(&self) -> Option<&dyn Nics> { None }
-    fn guest(&self) -> Option<&dyn Guest> { None }
-    fn console(&self) -> Option<&dyn Console> { None }
-    fn stores(&self) -> Option<&dyn Stores> { None }
-    fn serials(&self) -> Option<&dyn Serials> { Some(self) }
-    fn appliances(&self) -> Option<&dyn Appliances> { None }
-    fn as_any(&self) -> &dyn std::any::Any { self }
-    fn close(&self) {}
 }
 
 /// A machine of this name whose raw line is at this port of this machine.
@@ -95,7 +67,10 @@ fn port(name: &str, port: u16) -> Port {
 fn gate(ports: Vec<Port>, settings: Settings) -> Arc<Gate> {
     Arc::new(Gate {
         files: Files::anywhere(),
-        fleet: Fleet::new(vec![Server { name: "lab".to_owned(), host: Box::new(Rack(ports)) }]),
+        fleet: Fleet::new(vec![Server {
+            name: "lab".to_owned(),
+            host: Box::new(OnlyPorts(Rack(ports))),
+        }]),
         offer: Offer::everything(),
         audit: Audit::new(Sink::Nowhere, false),
         metrics: Arc::new(Metrics::new()),

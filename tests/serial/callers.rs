@@ -11,28 +11,17 @@ use jumpvisor::audit::{Audit, Sink};
 use jumpvisor::config::{Environment, Flags, load};
 use jumpvisor::error::{Error, Result};
 use jumpvisor::files::Files;
-use jumpvisor::hv::Host;
-use jumpvisor::hv::appliances::Appliances;
 use jumpvisor::hv::call::{Call, Rights};
-use jumpvisor::hv::console::Console;
-use jumpvisor::hv::disks::Disks;
 use jumpvisor::hv::fleet::{Fleet, Server};
-use jumpvisor::hv::guest::Guest;
-use jumpvisor::hv::lifecycle::Lifecycle;
-use jumpvisor::hv::machines::Machines;
-use jumpvisor::hv::model::{About, Check, MachineRef, Status};
-use jumpvisor::hv::nics::Nics;
-use jumpvisor::hv::places::Places;
-use jumpvisor::hv::power::Power;
+use jumpvisor::hv::model::MachineRef;
 use jumpvisor::hv::serials::{Home, Port, Serials, Way};
-use jumpvisor::hv::snapshots::Snapshots;
-use jumpvisor::hv::stores::Stores;
 use jumpvisor::metrics::Metrics;
 use jumpvisor::serial::hub::{Caller, Hub, Outside, Settings};
 use jumpvisor::serial::proxy::Identity;
 use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::Gate;
 
+use crate::only_ports::OnlyPorts;
 use crate::rig::{accept, listener};
 
 #[derive(Default)]
@@ -53,27 +42,6 @@ impl Serials for Shown {
         self.0.asked.fetch_add(1, Ordering::SeqCst);
         Ok(self.0.ports.lock().unwrap().clone())
     }
-}
-
-#[rustfmt::skip]
-impl Host for Shown {
-    fn status(&self) -> Status { panic!() }
-    fn about(&self, _: &Call) -> Result<About> { Err(Error::bug("not played")) }
-    fn check(&self, _: &Call) -> Vec<Check> { Vec::new() }
-    fn machines(&self) -> &dyn Machines { panic!() }
-    fn places(&self) -> &dyn Places { panic!() }
-    fn power(&self) -> Option<&dyn Power> { None }
-    fn snapshots(&self) -> Option<&dyn Snapshots> { None }
-    fn lifecycle(&self) -> Option<&dyn Lifecycle> { None }
-    fn disks(&self) -> Option<&dyn Disks> { None }
-    fn nics(&self) -> Option<&dyn Nics> { None }
-    fn guest(&self) -> Option<&dyn Guest> { None }
-    fn console(&self) -> Option<&dyn Console> { None }
-    fn stores(&self) -> Option<&dyn Stores> { None }
-    fn serials(&self) -> Option<&dyn Serials> { Some(self) }
-    fn appliances(&self) -> Option<&dyn Appliances> { None }
-    fn as_any(&self) -> &dyn std::any::Any { self }
-    fn close(&self) {}
 }
 
 /// The vCenter's address, which is its name.
@@ -128,7 +96,7 @@ fn world() -> World {
         let named = [VC, "esx"].into_iter().zip(&racks);
         let server = |(name, rack): (&str, &Arc<Rack>)| Server {
             name: name.to_owned(),
-            host: Box::new(Shown(Arc::clone(rack))),
+            host: Box::new(OnlyPorts(Shown(Arc::clone(rack)))),
         };
         named.map(server).collect()
     };

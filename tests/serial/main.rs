@@ -11,6 +11,8 @@ mod dialled;
 mod direct;
 mod load;
 mod moving;
+#[path = "../common/only_ports.rs"]
+mod only_ports;
 mod peers;
 mod people;
 mod rig;
