@@ -87,7 +87,7 @@ pub fn sent_back(question: &str, state: &str) -> String {
     let body = Body::new()
         .object("inputRequests", Body::new().object(APPROVE, ask))
         .text("requestState", state);
-    era::put_off(body)
+    era::unended(body, "input_required")
 }
 
 /// The form that a question is.

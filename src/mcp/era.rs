@@ -93,10 +93,10 @@ pub fn server_info() -> Body {
         .text("version", env!("CARGO_PKG_VERSION"))
 }
 
-/// Completes a modern result that ends nothing yet: the client is to answer, and to call again.
-pub fn put_off(body: Body) -> String {
+/// Completes a modern result of another sort than `complete`, which ends nothing yet.
+pub fn unended(body: Body, sort: &str) -> String {
     let meta = Body::new().object(SERVER_KEY, server_info());
-    body.text("resultType", "input_required").object("_meta", meta).json()
+    body.text("resultType", sort).object("_meta", meta).json()
 }
 
 impl Era {

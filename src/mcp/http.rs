@@ -23,6 +23,7 @@ use crate::mcp::http::sessions::{Bounds, Sessions};
 use crate::mcp::pool::{Fate, Pool, Size};
 use crate::mcp::rpc;
 use crate::mcp::server::Server;
+use crate::mcp::tasks;
 use crate::mcp::watch::PAUSE;
 use crate::tools::run::{Caller, Gate};
 use crate::web::serve::handler::{Answer, Handler, Request, Responder};
@@ -96,6 +97,8 @@ pub struct Settings {
     /// After so long without a word a stream says that it is alive; and every other call is answered
     /// by a stream.
     pub alive: Duration,
+    /// A call that takes longer than that becomes a task, for clients that know tasks.
+    pub tasks_after: Duration,
     pub extra: Option<Arc<dyn Extra>>,
 }
 
@@ -121,6 +124,7 @@ impl Default for Settings {
             listens_each: 128,
             patience: Duration::from_secs(1),
             alive: Duration::from_secs(15),
+            tasks_after: tasks::PATIENCE,
             extra: None,
         }
     }
@@ -162,7 +166,7 @@ enum Route {
 impl Http {
     /// Nothing runs before the first request.
     pub fn new(gate: Arc<Gate>, settings: Settings) -> Http {
-        let plain = Server::new(gate.clone(), settings.page);
+        let plain = Server::new(gate.clone(), settings.page).patient(settings.tasks_after);
         Http(Arc::new(Inner {
             gate,
             watching: plain.clone().watching(),
@@ -192,10 +196,10 @@ impl Http {
         self.stopping();
         let calls = &self.0.calls;
         self.hurry();
-        if !calls.wait(LAST_WORDS, |_| true) {
-            calls.wait(grace, |it| it.deed.get().is_some_and(|deed| deed.changes));
+        if !calls.wait(LAST_WORDS, false) {
+            calls.wait(grace, true);
         }
-        calls.each(|_| true).iter().filter_map(|it| Some(it.deed.get()?.name)).collect()
+        calls.names()
     }
 
     /// Sessions that there are.

@@ -18,6 +18,7 @@ use crate::hv::call::Cancel;
 use crate::mcp::pool::Ticket;
 use crate::mcp::rpc;
 use crate::mcp::rpc::{Answer, Id, Response};
+use crate::mcp::tasks::Task;
 use crate::text::json;
 
 /// A request that was taken on and not answered yet.
@@ -29,9 +30,10 @@ pub struct Owed {
     pub ticket: OnceLock<Ticket>,
     /// What its work is, once that has begun.
     pub deed: OnceLock<Deed>,
+    /// What it becomes if it takes long.
+    pub task: Option<Arc<Task>>,
+    /// Somebody waits for the answer.
     open: AtomicBool,
-    /// The client took it back: nobody waits for it any more.
-    taken_back: AtomicBool,
 }
 
 /// Work that has begun.
@@ -87,7 +89,7 @@ impl State {
         let count = |fits: fn(&Owed) -> bool| self.running.iter().filter(|it| fits(it)).count();
         Busy {
             all: self.running.len(),
-            wanted: count(|it| !it.taken_back.load(Ordering::SeqCst)),
+            wanted: count(|it| it.open.load(Ordering::SeqCst)),
             changing: count(|it| it.deed.get().is_some_and(|deed| deed.changes)),
         }
     }
@@ -146,19 +148,23 @@ impl Link {
         self.state().owed.contains_key(id)
     }
 
-    /// Takes a request on; `None` when it is too late for that.
-    pub fn begin(self: &Arc<Link>, id: &Id) -> Option<(Arc<Owed>, Running)> {
+    /// Takes a request on, and what it becomes if it takes long; `None` when it is too late for that.
+    pub fn begin(
+        self: &Arc<Link>,
+        id: &Id,
+        task: Option<Arc<Task>>,
+    ) -> Option<(Arc<Owed>, Running)> {
         let mut state = self.state();
         if state.phase.closing() {
             return None;
         }
         let owed = Arc::new(Owed {
             id: id.clone(),
-            cancel: Cancel::default(),
+            cancel: task.as_ref().map_or_else(Cancel::default, |it| it.cancel.clone()),
             ticket: OnceLock::new(),
             deed: OnceLock::new(),
+            task,
             open: AtomicBool::new(true),
-            taken_back: AtomicBool::new(false),
         });
         state.owed.insert(id.clone(), owed.clone());
         state.running.push(owed.clone());
@@ -170,13 +176,41 @@ impl Link {
         self.write(&mut self.out(), &rpc::response(id, answer));
     }
 
-    /// Answers a request that was taken on, unless it was cancelled.
+    /// Answers a request that was taken on, unless it was cancelled; the answer of a task is kept for who
+    /// asks for it.
     pub fn settle(&self, owed: &Arc<Owed>, answer: &Answer) {
         let mut out = self.out();
+        if owed.task.as_ref().is_some_and(|it| it.end(answer)) {
+            return;
+        }
+        self.close_with(&mut out, owed, answer);
+    }
+
+    /// Makes tasks of the requests for which it is time: each is answered by its handle, and its work goes
+    /// on. False where there is none that could become one.
+    pub fn publish(&self) -> bool {
+        let of_tasks = |it: &&Arc<Owed>| it.task.is_some() && it.open.load(Ordering::SeqCst);
+        let all: Vec<Arc<Owed>> = self.state().running.iter().filter(of_tasks).cloned().collect();
+        for owed in &all {
+            let mut out = self.out();
+            let task = owed.task.as_ref().filter(|_| owed.open.load(Ordering::SeqCst));
+            if let Some(answer) = task.filter(|it| it.is_due()).and_then(Task::publish) {
+                self.close_with(&mut out, owed, &answer);
+            }
+        }
+        !all.is_empty()
+    }
+
+    fn close_with(
+        &self,
+        out: &mut Option<Box<dyn Write + Send>>,
+        owed: &Arc<Owed>,
+        answer: &Answer,
+    ) {
         if owed.open.swap(false, Ordering::SeqCst) {
             // Before the answer is out: its id may be used again as soon as it is read.
             self.forget(owed);
-            self.write(&mut out, &rpc::response(Some(&owed.id), answer));
+            self.write(out, &rpc::response(Some(&owed.id), answer));
         }
     }
 
@@ -206,7 +240,6 @@ impl Link {
     pub fn cancel(&self, id: &Id) -> Option<Arc<Owed>> {
         let owed = self.state().owed.remove(id)?;
         owed.open.store(false, Ordering::SeqCst);
-        owed.taken_back.store(true, Ordering::SeqCst);
         owed.cancel.cancel();
         // Under the lock, so that nobody is just between looking and waiting.
         self.note(|_| {});
@@ -215,7 +248,8 @@ impl Link {
 
     /// Tells all work to stop; what it answers is still sent.
     pub fn cancel_all(&self) {
-        let all: Vec<Arc<Owed>> = self.state().owed.values().cloned().collect();
+        // What has become a task is owed to nobody, and must stop too.
+        let all = self.state().running.clone();
         all.iter().for_each(|owed| owed.cancel.cancel());
         self.note(|_| {});
     }
@@ -366,12 +400,12 @@ mod tests {
     fn nothing_follows_an_answer_or_a_cancellation() {
         let sheet = Sheet::default();
         let link = Arc::new(Link::new(sheet.clone()));
-        let (first, _running) = link.begin(&id(1)).unwrap();
+        let (first, _running) = link.begin(&id(1), None).unwrap();
         link.tell(&first, "progress");
         link.settle(&first, &Ok("{}".to_owned()));
         link.tell(&first, "late");
         link.settle(&first, &Ok("{}".to_owned()));
-        let (second, _running) = link.begin(&id(2)).unwrap();
+        let (second, _running) = link.begin(&id(2), None).unwrap();
         assert!(link.cancel(&id(2)).is_some() && link.cancel(&id(2)).is_none());
         assert!(second.cancel.is_cancelled() && !link.owes(&id(2)));
         link.tell(&second, "late");
@@ -382,7 +416,7 @@ mod tests {
     #[test]
     fn cancelled_work_is_waited_for_until_it_ends() {
         let link = Arc::new(Link::new(Sheet::default()));
-        let (owed, running) = link.begin(&id(1)).unwrap();
+        let (owed, running) = link.begin(&id(1), None).unwrap();
         assert!(owed.deed.set(Deed { name: "delete_vm", changes: true }).is_ok());
         let busy = |all, wanted, changing| Busy { all, wanted, changing };
         let moment = Some(Duration::from_millis(10));
@@ -407,8 +441,10 @@ mod tests {
             }
         }
         let link = Arc::new(Link::new(Broken));
-        let (owed, _running) = link.begin(&id(1)).unwrap();
+        let (owed, _running) = link.begin(&id(1), None).unwrap();
         link.answer(None, &Ok("{}".to_owned()));
-        assert!(owed.cancel.is_cancelled() && link.phase().broken && link.begin(&id(2)).is_none());
+        assert!(
+            owed.cancel.is_cancelled() && link.phase().broken && link.begin(&id(2), None).is_none()
+        );
     }
 }

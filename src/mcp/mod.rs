@@ -18,6 +18,7 @@ pub mod progress;
 pub mod rpc;
 pub mod server;
 pub mod stdio;
+pub mod tasks;
 pub mod turn;
 pub mod watch;
 pub mod work;

@@ -23,14 +23,14 @@ struct Reported {
     last: Option<(f64, Instant)>,
 }
 
-/// A listener that passes reports on as notifications of `token`, as text without newline.
-pub fn watcher(token: Id, send: impl Fn(&str) + Send + Sync + 'static) -> Watcher {
+/// A listener that passes those reports on that are due, each with its percentage and its note.
+pub fn watcher(send: impl Fn(f64, &str) + Send + Sync + 'static) -> Watcher {
     let reported = Mutex::new(Reported::default());
     Arc::new(move |progress: &Progress| {
         // Sent under the lock: two workers of one call must not overtake each other.
         let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(percent) = reported.next(progress.percent, Instant::now()) {
-            send(&notification(&token, percent, &progress.note));
+            send(percent, &progress.note);
         }
     })
 }
@@ -54,7 +54,8 @@ impl Reported {
     }
 }
 
-fn notification(token: &Id, percent: f64, note: &str) -> String {
+/// A report as a notification of `token`, as text without newline.
+pub fn notification(token: &Id, percent: f64, note: &str) -> String {
     let params = Body::new()
         .raw("progressToken", token.json())
         .raw("progress", &percent.to_string())
@@ -85,7 +86,9 @@ mod tests {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let kept = sent.clone();
         let token = Id::of(&json::text("a\"b")).unwrap();
-        let watch = watcher(token, move |line| kept.lock().unwrap().push(line.to_owned()));
+        let watch = watcher(move |percent, note| {
+            kept.lock().unwrap().push(notification(&token, percent, note));
+        });
         watch(&Progress { percent: 33.333, note: "disk 1\nof 3".to_owned() });
         assert_eq!(
             sent.lock().unwrap()[..],

@@ -23,6 +23,8 @@ pub const INTERNAL: i64 = -32603;
 pub const NO_RESOURCE: i64 = -32002;
 /// The headers say something else than the message.
 pub const HEADERS: i64 = -32020;
+/// The client did not declare what this needs.
+pub const MISSING_CAPABILITY: i64 = -32021;
 /// The request names a version of the protocol that we do not speak.
 pub const UNSUPPORTED_VERSION: i64 = -32022;
 
@@ -201,15 +203,16 @@ pub fn response(id: Option<&Id>, answer: &Answer) -> String {
     let head = Body::new().text("jsonrpc", "2.0").raw("id", id.map_or("null", Id::json));
     match answer {
         Ok(result) => head.raw("result", result).json(),
-        Err(failure) => {
-            let mut error = Body::new()
-                .raw("code", &failure.code.to_string())
-                .text("message", &failure.message);
-            if let Some(data) = &failure.data {
-                error = error.raw("data", &json::write_object(data));
-            }
-            head.object("error", error).json()
-        }
+        Err(failure) => head.object("error", error(failure)).json(),
+    }
+}
+
+/// A failure as the protocol shows it.
+pub fn error(failure: &Failure) -> Body {
+    let body = Body::new().raw("code", &failure.code.to_string()).text("message", &failure.message);
+    match &failure.data {
+        Some(data) => body.raw("data", &json::write_object(data)),
+        None => body,
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::auth::principal::Principal;
 use crate::mcp::ask;
@@ -14,9 +15,11 @@ use crate::mcp::era;
 use crate::mcp::era::Era;
 use crate::mcp::lists;
 use crate::mcp::rpc::{Answer, Failure, INTERNAL, Id, NO_METHOD, Request};
+use crate::mcp::tasks;
+use crate::mcp::tasks::{Needs, Task, Tasks};
 use crate::mcp::watch;
 use crate::mcp::watch::Watch;
-use crate::mcp::work::{Task, Work};
+use crate::mcp::work::{Todo, Work};
 use crate::text::json;
 use crate::text::json::{Object, Value};
 use crate::tools::Level;
@@ -58,6 +61,7 @@ pub struct Server {
     page: usize,
     /// Its connection carries subscriptions.
     watching: bool,
+    tasks: Arc<Tasks>,
 }
 
 /// What becomes of a request.
@@ -73,13 +77,33 @@ pub enum Step {
 impl Server {
     /// `page` is how many entries a list shows at once.
     pub fn new(gate: Arc<Gate>, page: usize) -> Server {
-        Server { gate, page, watching: false }
+        Server { gate, page, watching: false, tasks: Tasks::new(tasks::PATIENCE) }
     }
 
-    /// The same for a connection that carries subscriptions, where there is something to subscribe to.
+    /// The same where calls become tasks after this time.
+    pub fn patient(self, patience: Duration) -> Server {
+        Server { tasks: Tasks::new(patience), ..self }
+    }
+
+    /// A call of this caller that becomes a task if it takes long; None where it may not, or cannot.
+    pub fn prepare(&self, work: &Work, who: &Principal) -> Option<Arc<Task>> {
+        self.prepare_for(Some(work.needs()?), who)
+    }
+
+    /// The same for work that needs these rights, or none.
+    pub fn prepare_for(&self, needs: Option<Needs>, who: &Principal) -> Option<Arc<Task>> {
+        let task = self.tasks.prepare(&who.id, needs);
+        task.inspect_err(|why| log::warn!("a call cannot become a task: {why}")).ok()
+    }
+
+    /// The same for a connection that carries subscriptions.
     pub fn watching(self) -> Server {
-        let watching = resources::has_consoles(&self.gate.offer);
-        Server { watching, ..self }
+        Server { watching: true, ..self }
+    }
+
+    /// Whether there are resources to subscribe to.
+    fn has_news(&self) -> bool {
+        self.watching && resources::has_consoles(&self.gate.offer)
     }
 
     /// Answers a request of this caller, or says what must be done for its answer. A defect ends this
@@ -101,8 +125,10 @@ impl Server {
         let era = era::of(params)?;
         let listed = |body: Body| Step::Now(Ok(era.finish(body, Body::new(), LIST_TTL_MS)));
         let plain = |body: Body| Step::Now(Ok(era.finish(body, Body::new(), None)));
-        let later = |task| {
-            Ok(Step::Later(Work { gate: self.gate.clone(), era, task, token: token(params) }))
+        let later = |todo| {
+            let as_task = era == Era::Modern && tasks::declared(params);
+            let token = token(params);
+            Ok(Step::Later(Work { gate: self.gate.clone(), era, todo, token, as_task }))
         };
         let offer = &self.gate.offer.up_to(who.highest().unwrap_or(Level::Read));
         match (request.method.as_str(), era) {
@@ -112,7 +138,7 @@ impl Server {
             ("server/discover", Era::Modern) => Ok(listed(self.discover(offer))),
             ("server/discover", Era::Legacy) => Err(era::no_envelope(params)),
             ("tools/list", _) => lists::tools(offer, params, self.page).map(listed),
-            ("tools/call", _) => later(Task::Call {
+            ("tools/call", _) => later(Todo::Call {
                 name: lists::named(params, "name")?.to_owned(),
                 arguments: lists::object(params, "arguments")?,
                 brought: match era {
@@ -127,7 +153,7 @@ impl Server {
                 lists::templates(offer, params, self.page).map(listed)
             }
             ("resources/read", _) => {
-                later(Task::Read { uri: lists::named(params, "uri")?.to_owned() })
+                later(Todo::Read { uri: lists::named(params, "uri")?.to_owned() })
             }
             ("prompts/list", _) if prompts(offer) => {
                 lists::prompts(offer, params, self.page).map(listed)
@@ -136,19 +162,29 @@ impl Server {
                 let body = lists::filled(offer, params)?;
                 let mut args = params.clone();
                 args.remove("_meta");
-                later(Task::Prompt { args, body })
+                later(Todo::Prompt { args, body })
             }
             ("completion/complete", _) if prompts(offer) => {
-                later(Task::Complete(complete::read(offer, params)?))
+                later(Todo::Complete(complete::read(offer, params)?))
             }
-            ("resources/subscribe", Era::Legacy) if self.watching => {
+            ("resources/subscribe", Era::Legacy) if self.has_news() => {
                 Ok(Step::Watch(Watch::Subscribe(lists::named(params, "uri")?.to_owned())))
             }
-            ("resources/unsubscribe", Era::Legacy) if self.watching => {
+            ("resources/unsubscribe", Era::Legacy) if self.has_news() => {
                 Ok(Step::Watch(Watch::Unsubscribe(lists::named(params, "uri")?.to_owned())))
             }
             ("subscriptions/listen", Era::Modern) if self.watching => {
-                Ok(Step::Watch(Watch::Listen(wanted(params)?)))
+                Ok(Step::Watch(self.wanted(params, who)?))
+            }
+            ("tasks/get", Era::Modern) => Ok(plain(self.task(params, who)?.detailed())),
+            ("tasks/update", Era::Modern) => {
+                let task = self.task(params, who)?;
+                task.answer(&lists::object(params, "inputResponses")?);
+                Ok(plain(Body::new()))
+            }
+            ("tasks/cancel", Era::Modern) => {
+                self.task(params, who)?.cancel();
+                Ok(plain(Body::new()))
             }
             (method, _) => {
                 let said = format!("no method `{}`", crate::error::quoted(method));
@@ -171,12 +207,49 @@ impl Server {
     fn discover(&self, offer: &Offer) -> Body {
         Body::new()
             .raw("supportedVersions", &json::write(&json::texts(&era::supported())))
-            .object("capabilities", self.capabilities(offer))
+            .object(
+                "capabilities",
+                self.capabilities(offer).object("extensions", tasks::extensions()),
+            )
             .text("instructions", INSTRUCTIONS)
     }
 
+    /// The task that a request is about, for one who began it and may still do so.
+    fn task(&self, params: &Object, who: &Principal) -> Result<Arc<Task>, Failure> {
+        if !tasks::declared(params) {
+            return Err(tasks::undeclared());
+        }
+        self.task_of(lists::named(params, "taskId")?, who).ok_or_else(|| {
+            Failure::params(
+                "no task of yours has this id; its result is kept for an hour after its end, by the \
+                 process that began it",
+            )
+        })
+    }
+
+    fn task_of(&self, id: &str, who: &Principal) -> Option<Arc<Task>> {
+        let may = |it: &Needs| {
+            let host = it.host.as_deref();
+            rights::level(&self.gate.fleet, who, it.tool.name, it.tool.level, host).is_ok()
+        };
+        self.tasks.find(id, &who.id).filter(|it| it.needs.as_ref().is_none_or(may))
+    }
+
+    /// What an open request is to hear of; of all else that it asks for there is nothing.
+    fn wanted(&self, params: &Object, who: &Principal) -> Result<Watch, Failure> {
+        let wanted = lists::object(params, "notifications")?;
+        let uris = texts(&wanted, "resourceSubscriptions")?;
+        let ids = texts(&wanted, "taskIds")?;
+        if !ids.is_empty() && !tasks::declared(params) {
+            return Err(tasks::undeclared());
+        }
+        let uris = if self.has_news() { uris } else { Vec::new() };
+        let tasks = ids.iter().filter_map(|id| self.task_of(id, who)).collect();
+        Ok(Watch::Listen { uris, tasks })
+    }
+
     fn capabilities(&self, offer: &Offer) -> Body {
-        let resources = match self.watching {
+        let resources = match self.has_news() {
             true => Body::new().flag("subscribe", true),
             false => Body::new(),
         };
@@ -198,23 +271,21 @@ fn prompts(offer: &Offer) -> bool {
     prompts::offered(offer).next().is_some()
 }
 
-/// The URIs of an open request; of all else that it asks for there is nothing.
-fn wanted(params: &Object) -> Result<Vec<String>, Failure> {
-    let uris = match lists::object(params, "notifications")?.get("resourceSubscriptions") {
+/// A list of things to hear of.
+fn texts(wanted: &Object, name: &str) -> Result<Vec<String>, Failure> {
+    let texts = match wanted.get(name) {
         None | Some(Value::Null) => return Ok(Vec::new()),
-        Some(Value::Array(uris)) if uris.len() <= watch::MOST => uris
+        Some(Value::Array(all)) if all.len() <= watch::MOST => all
             .iter()
             .map(|it| match it {
-                Value::String(uri) => Some(uri.clone()),
+                Value::String(text) => Some(text.clone()),
                 _ => None,
             })
             .collect(),
         Some(_) => None,
     };
     let most = watch::MOST;
-    uris.ok_or_else(|| {
-        Failure::params(format!("`resourceSubscriptions` must be a list of up to {most} URIs"))
-    })
+    texts.ok_or_else(|| Failure::params(format!("`{name}` must be a list of up to {most} strings")))
 }
 
 /// Our log goes to stderr whatever a client wants; its wish is checked and thanked for.
@@ -244,7 +315,6 @@ mod tests {
     use crate::mcp::rpc::Message;
     use crate::metrics::Metrics;
     use crate::tools::run::Caller;
-    use std::time::Duration;
 
     const META: &str = r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{}}"#;
 

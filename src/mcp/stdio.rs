@@ -15,13 +15,16 @@ use crate::error::Result;
 use crate::mcp::ask;
 use crate::mcp::lines;
 use crate::mcp::lines::Line;
-use crate::mcp::link::{Link, Owed};
+use crate::mcp::link::{Deed, Link, Owed};
 use crate::mcp::pool::{Pool, Size};
 use crate::mcp::rpc;
 use crate::mcp::rpc::{Failure, INVALID_REQUEST, Id, Message, Notification, Request};
 use crate::mcp::server::{Server, Step};
+use crate::mcp::tasks;
+use crate::mcp::tasks::Task;
 use crate::mcp::turn;
-use crate::mcp::watch::Watches;
+use crate::mcp::turn::Open;
+use crate::mcp::watch::{PAUSE, Watches};
 use crate::mcp::work::Work;
 use crate::text::json;
 use crate::tools::run::{Asks, Caller, Gate};
@@ -48,6 +51,8 @@ pub struct Settings {
     /// How long calls may go on once the input has ended, and how long a cancelled one that changes
     /// something may take to clean up.
     pub grace: Duration,
+    /// A call that takes longer than that becomes a task, for clients that know tasks.
+    pub tasks_after: Duration,
 }
 
 impl Default for Settings {
@@ -60,6 +65,7 @@ impl Default for Settings {
             page: 100,
             longest: 4 << 20,
             grace: Duration::from_secs(10),
+            tasks_after: tasks::PATIENCE,
         }
     }
 }
@@ -110,12 +116,15 @@ impl Stdio {
         let size = Size { threads: settings.threads, queue: settings.queue, idle: settings.idle };
         let desk = Desk {
             link: Arc::new(Link::new(output)),
-            server: Server::new(gate.clone(), settings.page).watching(),
+            server: Server::new(gate.clone(), settings.page)
+                .watching()
+                .patient(settings.tasks_after),
             gate,
             watches: Watches::default(),
             pool: Pool::new(size),
             who: Principal::local(&settings.user),
             can_ask: AtomicBool::new(false),
+            looking: Arc::default(),
             longest: settings.longest,
         };
         Stdio { desk, grace: settings.grace }
@@ -180,6 +189,28 @@ struct Desk {
     /// The client said at `initialize` that it can put a form to a person.
     can_ask: AtomicBool,
     longest: usize,
+    /// There is a thread that makes tasks of calls.
+    looking: Arc<AtomicBool>,
+}
+
+/// A request of this connection.
+struct OnLink {
+    link: Arc<Link>,
+    owed: Arc<Owed>,
+}
+
+impl Open for OnLink {
+    fn begins(&self, deed: Deed) {
+        let _ = self.owed.deed.set(deed);
+    }
+
+    fn report(&self, message: &str) {
+        self.link.tell(&self.owed, message);
+    }
+
+    fn task(&self) -> Option<&Arc<Task>> {
+        self.owed.task.as_ref()
+    }
 }
 
 impl Desk {
@@ -236,7 +267,8 @@ impl Desk {
 
     fn begin(&self, id: &Id, work: Work) {
         // Too late: we are ending, and nothing new is begun.
-        let Some((owed, running)) = self.link.begin(id) else { return };
+        let task = self.server.prepare(&work, &self.who);
+        let Some((owed, running)) = self.link.begin(id, task) else { return };
         let (link, ours) = (self.link.clone(), owed.clone());
         let mut caller = Caller::new(self.who.clone());
         if work.is_legacy() && self.can_ask.load(Ordering::SeqCst) {
@@ -247,17 +279,42 @@ impl Desk {
             });
             caller = caller.asked_by(Some(asks));
         }
+        if owed.task.is_some() {
+            self.look();
+        }
         let ticket = self.pool.submit(move |fate| {
             let caller = caller.cancelled_by(ours.cancel.clone());
-            let (out, its) = (link.clone(), ours.clone());
-            let begins = |deed| _ = ours.deed.set(deed);
-            let tell = move |line: &str| out.tell(&its, line);
-            let answer = turn::take(work, fate, caller, begins, tell);
+            let open = Arc::new(OnLink { link: link.clone(), owed: ours.clone() });
+            let answer = turn::take(work, fate, caller, &open);
             link.settle(&ours, &answer);
             drop(running);
         });
         // Nobody else sets it, and only this thread, by a later message, asks for it.
         let _ = owed.ticket.set(ticket);
+    }
+
+    /// Sees to it that calls become tasks in time; nothing else here looks at the clock.
+    fn look(&self) {
+        if self.looking.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        let (link, looking) = (self.link.clone(), self.looking.clone());
+        let looks = move || {
+            loop {
+                std::thread::sleep(PAUSE);
+                if !link.publish() {
+                    looking.store(false, Ordering::SeqCst);
+                    // One may have begun just before that.
+                    if !link.publish() || looking.swap(true, Ordering::SeqCst) {
+                        return;
+                    }
+                }
+            }
+        };
+        if let Err(why) = std::thread::Builder::new().name("tasks".to_owned()).spawn(looks) {
+            log::warn!("no thread to make tasks of calls with: {why}");
+            self.looking.store(false, Ordering::SeqCst);
+        }
     }
 
     fn notified(&self, notification: &Notification) {

@@ -1,4 +1,5 @@
-//! Subscriptions: who asked to be told when a console says something, on one connection.
+//! Subscriptions: who asked to be told when a console says something or a task goes on, on one
+//! connection.
 //!
 //! Clients of the `initialize` era subscribe to one URI at a time; newer ones keep a request open,
 //! whose end is the end of it. Surprising: what changed is not sent, only that it did, and not more
@@ -15,6 +16,7 @@ use crate::mcp::era::Era;
 use crate::mcp::link::{Link, Owed, Running};
 use crate::mcp::rpc;
 use crate::mcp::rpc::{Answer, Id};
+use crate::mcp::tasks::Task;
 use crate::mcp::work::{reading, refused};
 use crate::serial::hub::{Console, State};
 use crate::text::json;
@@ -33,7 +35,7 @@ const SUBSCRIPTION_KEY: &str = "io.modelcontextprotocol/subscriptionId";
 pub enum Watch {
     Subscribe(String),
     Unsubscribe(String),
-    Listen(Vec<String>),
+    Listen { uris: Vec<String>, tasks: Vec<Arc<Task>> },
 }
 
 /// The subscriptions of one connection.
@@ -56,11 +58,18 @@ impl Drop for Counted {
     }
 }
 
-/// A console that is watched, and how it was when its watcher last looked.
-pub struct Seen {
-    pub uri: String,
-    console: Console,
-    last: (u64, State),
+/// What is watched, and how it was when its watcher last looked.
+pub enum Seen {
+    Console {
+        uri: String,
+        console: Console,
+        last: (u64, State),
+    },
+    Task {
+        task: Arc<Task>,
+        /// Of the state that was told; none yet.
+        last: Option<u64>,
+    },
 }
 
 impl Seen {
@@ -69,15 +78,44 @@ impl Seen {
         let call = reading(gate, caller.cancel.clone());
         let console = resources::console(gate, &call, &caller.who, uri)?;
         let now = console.status();
-        Ok(Seen { uri: uri.to_owned(), console, last: (now.position, now.state) })
+        Ok(Seen::Console { uri: uri.to_owned(), console, last: (now.position, now.state) })
     }
 
-    /// Tells of a change since the last look; again at the next one where that could not be told.
-    pub fn look(&mut self, tell: &dyn Fn(&str) -> bool) {
-        let now = self.console.status();
-        let now = (now.position, now.state);
-        if now != self.last && tell(&self.uri) {
-            self.last = now;
+    /// A task, whose state is told at once too: it may have ended before anybody listened.
+    pub fn task(task: Arc<Task>) -> Seen {
+        Seen::Task { task, last: None }
+    }
+
+    /// Whether it is the console of this URI.
+    pub fn is_of(&self, wanted: &str) -> bool {
+        matches!(self, Seen::Console { uri, .. } if uri == wanted)
+    }
+
+    /// Tells of a change since the last look, in a message that belongs to the open request `id` or to
+    /// none; again at the next one where that could not be told.
+    pub fn look(&mut self, id: Option<&Id>, tell: &dyn Fn(&str) -> bool) {
+        let belonging = |params: Body| match id {
+            Some(id) => params.object("_meta", belongs(id)),
+            None => params,
+        };
+        match self {
+            Seen::Console { uri, console, last } => {
+                let now = console.status();
+                let now = (now.position, now.state);
+                let news = || belonging(Body::new().text("uri", uri));
+                if now != *last
+                    && tell(&rpc::notification("notifications/resources/updated", news()))
+                {
+                    *last = now;
+                }
+            }
+            Seen::Task { task, last } => {
+                let now = Some(task.revision());
+                let news = || belonging(task.detailed());
+                if now != *last && tell(&rpc::notification("notifications/tasks", news())) {
+                    *last = now;
+                }
+            }
         }
     }
 }
@@ -99,7 +137,7 @@ impl Watches {
         if self.0.count.fetch_add(1, Ordering::SeqCst) >= MOST {
             return link.answer(Some(id), &too_many());
         }
-        let Some((owed, running)) = link.begin(id) else { return };
+        let Some((owed, running)) = link.begin(id, None) else { return };
         let (watches, link, gate) = (self.clone(), link.clone(), gate.clone());
         let (id, ours, its) = (id.clone(), owed.clone(), link.clone());
         let thread = std::thread::Builder::new().name("subscription".to_owned());
@@ -107,7 +145,10 @@ impl Watches {
             let _counted = counted;
             let caller = caller.cancelled_by(owed.cancel.clone());
             match what {
-                Watch::Listen(uris) => listen(&gate, &link, &owed, &id, caller, &uris, running),
+                Watch::Listen { uris, tasks } => {
+                    let seen = seen_of(&gate, &caller, &uris, tasks);
+                    listen(&link, &owed, &id, seen, running);
+                }
                 Watch::Subscribe(uri) => {
                     watches.subscribe(&gate, &link, &owed, caller, uri, running)
                 }
@@ -154,16 +195,14 @@ impl Watches {
         self.left().push((uri.clone(), cancel.clone()));
         link.settle(owed, &Ok(Body::new().json()));
         drop(running);
-        watch(link, &mut [seen], &cancel, &|uri| {
-            link.say(&updated(uri, None));
-        });
+        watch(link, &mut [seen], &cancel, None, &|news| link.say(news));
         self.end(&uri);
     }
 }
 
-/// The consoles of these that the caller may see, and all others only in the log.
-pub fn seen_of(gate: &Gate, caller: &Caller, uris: &[String]) -> Vec<Seen> {
-    let mut all = Vec::new();
+/// The tasks, and the consoles of these that the caller may see; all others only in the log.
+pub fn seen_of(gate: &Gate, caller: &Caller, uris: &[String], tasks: Vec<Arc<Task>>) -> Vec<Seen> {
+    let mut all: Vec<Seen> = tasks.into_iter().map(Seen::task).collect();
     for uri in uris {
         match Seen::of(gate, caller, uri) {
             Ok(it) => all.push(it),
@@ -175,21 +214,20 @@ pub fn seen_of(gate: &Gate, caller: &Caller, uris: &[String]) -> Vec<Seen> {
 
 /// The first message of an open request: what of it is honoured.
 pub fn acknowledged(id: &Id, all: &[Seen]) -> String {
-    let honoured: Vec<&str> = all.iter().map(|it| it.uri.as_str()).collect();
-    let honoured = json::write(&json::texts(&honoured));
-    let params = Body::new()
-        .object("notifications", Body::new().raw("resourceSubscriptions", &honoured))
-        .object("_meta", belongs(id));
-    rpc::notification("notifications/subscriptions/acknowledged", params)
-}
-
-/// That a resource has changed; to an open request, or to nobody's.
-pub fn updated(uri: &str, id: Option<&Id>) -> String {
-    let mut params = Body::new().text("uri", uri);
-    if let Some(id) = id {
-        params = params.object("_meta", belongs(id));
+    let (mut uris, mut ids) = (Vec::new(), Vec::new());
+    for it in all {
+        match it {
+            Seen::Console { uri, .. } => uris.push(uri.as_str()),
+            Seen::Task { task, .. } => ids.push(task.id()),
+        }
     }
-    rpc::notification("notifications/resources/updated", params)
+    let list = |all: &[&str]| json::write(&json::texts(all));
+    let mut honoured = Body::new().raw("resourceSubscriptions", &list(&uris));
+    if !ids.is_empty() {
+        honoured = honoured.raw("taskIds", &list(&ids));
+    }
+    let params = Body::new().object("notifications", honoured).object("_meta", belongs(id));
+    rpc::notification("notifications/subscriptions/acknowledged", params)
 }
 
 /// The last message of an open request.
@@ -209,33 +247,24 @@ fn belongs(id: &Id) -> Body {
 }
 
 /// An open request: acknowledged with what can be honoured, ended by whoever of the two ends it.
-fn listen(
-    gate: &Gate,
-    link: &Arc<Link>,
-    owed: &Arc<Owed>,
-    id: &Id,
-    caller: Caller,
-    uris: &[String],
-    running: Running,
-) {
-    let mut all = seen_of(gate, &caller, uris);
+fn listen(link: &Arc<Link>, owed: &Arc<Owed>, id: &Id, mut all: Vec<Seen>, running: Running) {
     link.tell(owed, &acknowledged(id, &all));
     // Nobody waits for it when the input ends.
     drop(running);
-    watch(link, &mut all, &owed.cancel, &|uri| link.tell(owed, &updated(uri, Some(id))));
+    watch(link, &mut all, &owed.cancel, Some(id), &|news| link.tell(owed, news));
     link.settle(owed, &over(id));
 }
 
 /// Tells of changes until it is cancelled or the connection ends.
-fn watch(link: &Link, all: &mut [Seen], cancel: &Cancel, tell: &dyn Fn(&str)) {
+fn watch(link: &Link, all: &mut [Seen], cancel: &Cancel, id: Option<&Id>, tell: &dyn Fn(&str)) {
     loop {
         let phase = link.phase();
         if cancel.is_cancelled() || phase.closing() || phase.input_ended {
             return;
         }
         all.iter_mut().for_each(|it| {
-            it.look(&|uri| {
-                tell(uri);
+            it.look(id, &|news| {
+                tell(news);
                 true
             })
         });

@@ -17,9 +17,11 @@ use crate::mcp::complete::Wanted;
 use crate::mcp::era::Era;
 use crate::mcp::link::Deed;
 use crate::mcp::rpc::{Answer, Failure, INTERNAL, INVALID_PARAMS, Id, NO_RESOURCE};
+use crate::mcp::tasks::Needs;
 use crate::text::base64;
 use crate::text::json;
 use crate::text::json::Object;
+use crate::tools::args;
 use crate::tools::completions;
 use crate::tools::reply::Shown;
 use crate::tools::resources;
@@ -34,12 +36,14 @@ pub const ERROR_KEY: &str = "jumpvisor/error";
 pub struct Work {
     pub(crate) gate: Arc<Gate>,
     pub(crate) era: Era,
-    pub(crate) task: Task,
+    pub(crate) todo: Todo,
     pub(crate) token: Option<Id>,
+    /// Its client knows tasks.
+    pub(crate) as_task: bool,
 }
 
 /// What is to be done.
-pub enum Task {
+pub enum Todo {
     Call {
         name: String,
         arguments: Object,
@@ -70,29 +74,40 @@ impl Work {
     /// Whether it asks nobody, so that a thread of its own would be most of what it costs. Its line in
     /// the audit log must not make anybody wait either.
     pub fn is_short(&self) -> bool {
-        match &self.task {
-            Task::Call { name, .. } => rights::of_no_server(name) && self.gate.audit.is_quick(),
+        match &self.todo {
+            Todo::Call { name, .. } => rights::of_no_server(name) && self.gate.audit.is_quick(),
             _ => false,
+        }
+    }
+
+    /// What one must have the right to who looks after it as a task; None where it cannot be one.
+    pub fn needs(&self) -> Option<Needs> {
+        match &self.todo {
+            Todo::Call { name, arguments, .. } if self.as_task => {
+                let host = json::get_text(arguments, args::HOST.name).map(str::to_owned);
+                find(name).map(|(_, tool)| Needs { tool, host })
+            }
+            _ => None,
         }
     }
 
     /// What it is, for who waits for its end.
     pub fn deed(&self) -> Deed {
-        let (name, changes) = match &self.task {
-            Task::Call { name, .. } => match find(name) {
+        let (name, changes) = match &self.todo {
+            Todo::Call { name, .. } => match find(name) {
                 Some((_, tool)) => (tool.name, tool.effect != Effect::Reads),
                 None => ("tools/call", false),
             },
-            Task::Complete(_) => ("completion/complete", false),
-            Task::Read { .. } => ("resources/read", false),
-            Task::Prompt { .. } => ("prompts/get", false),
+            Todo::Complete(_) => ("completion/complete", false),
+            Todo::Read { .. } => ("resources/read", false),
+            Todo::Prompt { .. } => ("prompts/get", false),
         };
         Deed { name, changes }
     }
 
     /// Does it. A defect ends this request only.
     pub fn run(self, caller: Caller) -> Answer {
-        let (era, is_call) = (self.era, matches!(self.task, Task::Call { .. }));
+        let (era, is_call) = (self.era, matches!(self.todo, Todo::Call { .. }));
         catch_unwind(AssertUnwindSafe(|| self.answer(caller))).unwrap_or_else(|_| {
             let error = Error::bug("a defect of jumpvisor ended this request");
             failed(era, is_call, &error, &correlation_id())
@@ -101,21 +116,21 @@ impl Work {
 
     /// Why the caller will be denied this tool, if it is for want of rights.
     pub fn lacks(&self, who: &Principal) -> Option<Error> {
-        match &self.task {
-            Task::Call { name, arguments, .. } => self.gate.lacks(name, arguments, who),
+        match &self.todo {
+            Todo::Call { name, arguments, .. } => self.gate.lacks(name, arguments, who),
             _ => None,
         }
     }
 
     /// The answer where it is not even begun.
     pub fn refuse(&self, error: &Error) -> Answer {
-        failed(self.era, matches!(self.task, Task::Call { .. }), error, &correlation_id())
+        failed(self.era, matches!(self.todo, Todo::Call { .. }), error, &correlation_id())
     }
 
     fn answer(self, caller: Caller) -> Answer {
         let (gate, era) = (self.gate, self.era);
-        match self.task {
-            Task::Call { name, arguments, brought } => {
+        match self.todo {
+            Todo::Call { name, arguments, brought } => {
                 match gate.call(&name, arguments, caller.bringing(brought)) {
                     Outcome::Answer(shown) => Ok(shown_result(era, &shown)),
                     Outcome::Failed { error, correlation } => {
@@ -125,12 +140,12 @@ impl Work {
                     Outcome::Asks { question, state } => Ok(ask::sent_back(&question, &state)),
                 }
             }
-            Task::Read { uri } => read(&gate, era, &uri, caller),
-            Task::Prompt { args, body } => {
+            Todo::Read { uri } => read(&gate, era, &uri, caller),
+            Todo::Prompt { args, body } => {
                 gate.noted(&caller.who, "prompts/get", args).end(None);
                 Ok(era.finish(body, Body::new(), None))
             }
-            Task::Complete(wanted) => {
+            Todo::Complete(wanted) => {
                 let mut args = json::object([
                     ("argument", json::text(&wanted.name)),
                     ("value", json::text(&wanted.begun)),

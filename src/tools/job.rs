@@ -93,9 +93,19 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// Says that it goes on without another word of a person.
+    fn goes(&self) {
+        if let Some(goes) = &self.caller.goes {
+            goes();
+        }
+    }
+
     fn run(&self, entry: &mut Entry) -> Result<Done> {
         let plan = match self.tool.run {
-            Run::Read(read) => return read(&self.ctx(self.calls().0), self.args).map(Done::Reply),
+            Run::Read(read) => {
+                self.goes();
+                return read(&self.ctx(self.calls().0), self.args).map(Done::Reply);
+            }
             Run::Change(plan) => plan,
         };
         let mut agreed = Agreed::default();
@@ -114,6 +124,7 @@ impl<'a> Job<'a> {
                 None | Some(Step::Approved) => {}
                 Some(step) => return self.put_off(step, entry),
             }
+            self.goes();
             // The time that a person took is not the deed's.
             return (ready.act)(&ctx.with(self.calls().1)).map(Done::Reply);
         }

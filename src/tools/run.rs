@@ -72,12 +72,15 @@ pub struct Caller {
     pub asks: Option<Asks>,
     /// Given for one who is asked by an answer of its own, and then calls again.
     pub brought: Option<Brought>,
+    /// Hears that nobody will be asked any more: what is to be read or done begins now.
+    pub goes: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 impl Caller {
     /// Somebody whom nobody watches, and who cannot be asked.
     pub fn new(who: Principal) -> Caller {
-        Caller { who, cancel: Cancel::default(), watcher: None, asks: None, brought: None }
+        let cancel = Cancel::default();
+        Caller { who, cancel, watcher: None, asks: None, brought: None, goes: None }
     }
 
     /// Whoever may start the program itself.

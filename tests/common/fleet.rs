@@ -47,6 +47,12 @@ impl Stage {
         self.changed.notify_all();
     }
 
+    /// The next of them wait again.
+    #[allow(dead_code, reason = "shared")]
+    pub fn again(&self) {
+        *self.released.lock().unwrap() = false;
+    }
+
     fn released(&self) -> bool {
         let released = self.released.lock().unwrap();
         *self.changed.wait_timeout(released, Duration::from_millis(5)).unwrap().0

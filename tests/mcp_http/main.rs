@@ -19,3 +19,4 @@ mod people;
 mod places;
 mod sessions;
 mod stage;
+mod tasks;

@@ -99,8 +99,13 @@ fn open_requests_are_bounded_and_a_client_that_leaves_makes_room() {
 fn what_cannot_be_listened_to() {
     let offer = jumpvisor::tools::offer::Offer::parse(None, "list_vms", "").unwrap();
     let it = start_with(offer, &["127.0.0.1:0"], |_| (), |_| ());
-    let heard = it.ask(&listen("1", ""));
-    assert_eq!((heard.status, heard.code()), (404, -32601));
+    let console = r#""uri":"serial://web""#;
+    assert_eq!(it.ask(&legacy("1", "resources/subscribe", console)).code(), -32601);
+    // Of tasks there may be news, of consoles there are none.
+    let mut client = it.connect();
+    client.send(&listen("1", r#""serial://web""#));
+    assert!(client.hear().is_stream());
+    assert!(client.piece().unwrap().contains(r#""resourceSubscriptions":[]"#));
     let many = vec![r#""serial://web""#; 33].join(",");
     let heard = plain().ask(&listen("1", &many));
     assert_eq!((heard.status, heard.code()), (400, -32602));

@@ -20,6 +20,8 @@ use crate::mcp::link::Deed;
 use crate::mcp::pool::{Leave, Ticket};
 use crate::mcp::rpc;
 use crate::mcp::rpc::Id;
+use crate::mcp::tasks::Task;
+use crate::mcp::turn::Open;
 use crate::text::json::Object;
 use crate::tools::run::Asks;
 use crate::web::serve::handler::{Answer, Responder, Stream, Watch};
@@ -76,7 +78,9 @@ pub struct Call {
     /// Its place in the queue, once it has one.
     pub ticket: OnceLock<Ticket>,
     /// What its work is, once that has begun.
-    pub deed: OnceLock<Deed>,
+    deed: OnceLock<Deed>,
+    /// What it becomes if it takes long.
+    task: Option<Arc<Task>>,
     /// Where answers to questions come in.
     session: Option<Arc<Session>>,
     leave: Leave,
@@ -92,10 +96,27 @@ enum Out {
     Over,
 }
 
+impl Out {
+    /// Sends the answer.
+    fn end(self, answer: Answer) {
+        match self {
+            Out::Nothing(reply) => reply.answer(answer),
+            Out::Stream(stream) => {
+                let sent = stream.send(event(&String::from_utf8_lossy(&answer.body)).as_bytes());
+                if sent.is_ok() {
+                    stream.finish();
+                }
+            }
+            Out::Over => {}
+        }
+    }
+}
+
 impl Call {
     /// It becomes a stream after `patience`.
     pub fn new(
         (id, era, owner): (Id, Era, String),
+        task: Option<Arc<Task>>,
         session: Option<Arc<Session>>,
         leave: Leave,
         reply: Reply,
@@ -106,7 +127,8 @@ impl Call {
             id,
             era,
             owner,
-            cancel: Cancel::default(),
+            cancel: task.as_ref().map_or_else(Cancel::default, |it| it.cancel.clone()),
+            task,
             ticket: OnceLock::new(),
             deed: OnceLock::new(),
             session,
@@ -142,25 +164,41 @@ impl Call {
         told
     }
 
-    /// Answers, unless it was taken back.
+    /// Answers, unless it was taken back; the answer of a task is kept for who asks for it.
     pub fn settle(&self, answer: &rpc::Answer) {
-        self.settle_as(ladder::answer(ladder::status(self.era, answer), Some(&self.id), answer));
+        let mut out = self.out();
+        if self.task.as_ref().is_some_and(|it| it.end(answer)) {
+            return;
+        }
+        let way = std::mem::replace(&mut out.0, Out::Over);
+        // The lock is let go first: a slow client may make this wait, and nobody else should.
+        drop(out);
+        let status = ladder::status(self.era, answer);
+        way.end(ladder::answer(status, Some(&self.id), answer));
     }
 
-    /// Answers so; a stream has its status already, and gets the message alone.
+    /// Answers so, unless it was taken back; a stream has its status already, and gets the message alone.
     pub fn settle_as(&self, answer: Answer) {
-        // The lock is let go first: a slow client may make this wait, and nobody else should.
-        let out = std::mem::replace(&mut self.out().0, Out::Over);
-        match out {
-            Out::Nothing(reply) => reply.answer(answer),
-            Out::Stream(stream) => {
-                let sent = stream.send(event(&String::from_utf8_lossy(&answer.body)).as_bytes());
-                if sent.is_ok() {
-                    stream.finish();
-                }
-            }
-            Out::Over => {}
-        }
+        let way = std::mem::replace(&mut self.out().0, Out::Over);
+        way.end(answer);
+    }
+
+    /// Makes a task of it, where that is still open: its request is answered by the handle, and its work
+    /// goes on.
+    pub fn publish(&self) -> bool {
+        let mut out = self.out();
+        let free = match &out.0 {
+            Out::Nothing(_) => true,
+            Out::Stream(stream) => stream.has_room(),
+            Out::Over => false,
+        };
+        let Some(answer) = self.task.as_ref().filter(|_| free).and_then(Task::publish) else {
+            return false;
+        };
+        // There is room, so nobody waits.
+        let way = std::mem::replace(&mut out.0, Out::Over);
+        way.end(ladder::answer(200, Some(&self.id), &answer));
+        true
     }
 
     /// Takes it back: its work is told to stop, and its answer ends without a message.
@@ -174,8 +212,11 @@ impl Call {
         }
     }
 
-    /// Keeps the connection alive where it is time for that.
+    /// Makes a task of it, or keeps the connection alive, where it is time for that.
     pub fn tick(&self, now: Instant, pause: Duration) {
+        if self.task.as_ref().is_some_and(|it| it.is_due()) && self.publish() {
+            return;
+        }
         let due = match &*self.out() {
             (Out::Nothing(_), _) => now >= self.due,
             (Out::Stream(_), spoke) => now.saturating_duration_since(*spoke) >= pause,
@@ -233,6 +274,20 @@ impl Call {
     }
 }
 
+impl Open for Call {
+    fn begins(&self, deed: Deed) {
+        let _ = self.deed.set(deed);
+    }
+
+    fn report(&self, message: &str) {
+        self.tell(message);
+    }
+
+    fn task(&self) -> Option<&Arc<Task>> {
+        self.task.as_ref()
+    }
+}
+
 /// Every request that is being worked on.
 #[derive(Default)]
 pub struct Calls {
@@ -280,13 +335,20 @@ impl Calls {
         self.each(|it| it.owner == owner && it.id == *id && !matches!(it.out().0, Out::Over))
     }
 
+    /// The names of what is under way, for the log.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.each(|_| true).iter().filter_map(|it| Some(it.deed.get()?.name)).collect()
+    }
+
     /// All, for one look or for the end.
     pub fn each(&self, of: impl Fn(&Call) -> bool) -> Vec<Arc<Call>> {
         self.all().iter().filter(|it| of(it)).cloned().collect()
     }
 
-    /// Waits until none is left of those that `count`; false if that took longer than `patience`.
-    pub fn wait(&self, patience: Duration, counts: impl Fn(&Call) -> bool) -> bool {
+    /// Waits until none is left, or none that `changes` something; false if that took longer than
+    /// `patience`.
+    pub fn wait(&self, patience: Duration, changes: bool) -> bool {
+        let counts = |it: &Call| !changes || it.deed.get().is_some_and(|deed| deed.changes);
         let busy = |all: &mut Vec<Arc<Call>>| all.iter().any(|it| counts(it));
         // Before the lock, so that whoever ends while this looks knows of it.
         self.waiting.fetch_add(1, Ordering::SeqCst);

@@ -24,6 +24,8 @@ use crate::mcp::pool::Fate;
 use crate::mcp::rpc;
 use crate::mcp::rpc::{Failure, INVALID_REQUEST, Id, Message, Notification};
 use crate::mcp::server::Step;
+use crate::mcp::tasks;
+use crate::mcp::tasks::Task;
 use crate::mcp::turn;
 use crate::mcp::watch;
 use crate::mcp::watch::{Seen, Watch};
@@ -182,13 +184,15 @@ impl Inner {
                 (request.id.clone(), request.method.clone(), request.params.clone());
             let request = rpc::Request { id: id.clone(), method, params };
             let token = has_token(&request);
+            let knows = turn.era == Era::Modern && tasks::declared(&request.params);
+            let task = knows.then(|| self.watching.prepare_for(None, turn.who)).flatten();
             let work = move |call: &Arc<Call>, caller, fate| {
                 Done::Answer(match fate {
                     Fate::Turn => extra.answer(&request, call, caller),
                     Fate::Full => Err(Failure::new(rpc::INTERNAL, too_much().to_string())),
                 })
             };
-            return self.begin(&id, turn, token, false, Box::new(work));
+            return self.begin(&id, turn, (token, task), false, Box::new(work));
         }
         if turn.era == Era::Legacy && request.method == "initialize" {
             return self.initialize(request, turn);
@@ -202,8 +206,9 @@ impl Inner {
             Step::Later(work) => {
                 let token = has_token(request);
                 let here = work.is_short();
+                let task = if here { None } else { server.prepare(&work, turn.who) };
                 let work = move |call: &Arc<Call>, caller, fate| work_on(work, call, caller, fate);
-                self.begin(&request.id, turn, token, here, Box::new(work));
+                self.begin(&request.id, turn, (token, task), here, Box::new(work));
             }
             Step::Watch(what) => self.watch(request, turn, what),
         }
@@ -226,13 +231,21 @@ impl Inner {
         now(turn, request, &answer);
     }
 
-    /// Puts work on the pool, or does it `here`; `work` is given what becomes of it.
-    fn begin(self: &Arc<Inner>, id: &Id, turn: Turn<'_>, token: bool, here: bool, work: Doing) {
+    /// Puts work on the pool, or does it `here`; `work` is given what becomes of it. Told is whether its
+    /// client wants to hear of progress, and what it becomes if it takes long.
+    fn begin(
+        self: &Arc<Inner>,
+        id: &Id,
+        turn: Turn<'_>,
+        (token, task): (bool, Option<Arc<Task>>),
+        here: bool,
+        work: Doing,
+    ) {
         let Turn { who, owner, session, era, reply } = turn;
         let patience = if token { self.settings.patience } else { self.settings.alive };
         let used = session.as_ref().map(Session::used);
         let (named, leave) = ((id.clone(), era, owner), self.pool.leave());
-        let call = Arc::new(Call::new(named, session, leave, reply, patience));
+        let call = Arc::new(Call::new(named, task, session, leave, reply, patience));
         let running = self.calls.begin(&call);
         let mut caller = Caller::new(who.clone()).cancelled_by(call.cancel.clone());
         caller.asks = call.asks();
@@ -275,7 +288,7 @@ impl Inner {
     fn watch(self: &Arc<Inner>, request: &rpc::Request, turn: Turn<'_>, what: Watch) {
         let done = || Ok(Body::new().json());
         match (what, turn.session.clone()) {
-            (Watch::Listen(uris), _) => self.listen(request, turn, uris),
+            (Watch::Listen { uris, tasks }, _) => self.listen(request, turn, uris, tasks),
             (Watch::Unsubscribe(uri), Some(session)) => {
                 session.unsubscribe(&uri);
                 now(turn, request, &done());
@@ -290,21 +303,27 @@ impl Inner {
                         Fate::Full => refused(Era::Legacy, &uri, too_much()),
                         Fate::Turn => match Seen::of(&gate, &caller, &uri) {
                             Err(error) => refused(Era::Legacy, &uri, error),
-                            Ok(seen) => match session.subscribe(seen) {
+                            Ok(seen) => match session.subscribe(&uri, seen) {
                                 true => Ok(Body::new().json()),
                                 false => watch::too_many(),
                             },
                         },
                     })
                 };
-                self.begin(&request.id, turn, false, false, Box::new(work));
+                self.begin(&request.id, turn, (false, None), false, Box::new(work));
             }
             // Only in a session are they to be had.
             (_, None) => now(turn, request, &Err(Failure::new(rpc::NO_METHOD, "no session"))),
         }
     }
 
-    fn listen(self: &Arc<Inner>, request: &rpc::Request, turn: Turn<'_>, uris: Vec<String>) {
+    fn listen(
+        self: &Arc<Inner>,
+        request: &rpc::Request,
+        turn: Turn<'_>,
+        uris: Vec<String>,
+        tasks: Vec<Arc<Task>>,
+    ) {
         let id = request.id.clone();
         let most = self.settings.listens;
         let each = self.settings.door.as_ref().map_or(most, |_| self.settings.listens_each);
@@ -314,7 +333,8 @@ impl Inner {
             return turn.reply.answer(refusal.answer().with("Retry-After", RETRY));
         };
         if uris.is_empty() {
-            self.listens.open(place, id, turn.reply, Vec::new());
+            let seen = tasks.into_iter().map(Seen::task).collect();
+            self.listens.open(place, id, turn.reply, seen);
             return self.look();
         }
         let caller = Caller::new(turn.who.clone());
@@ -325,7 +345,7 @@ impl Inner {
                 let refusal = Refused { id: Some(id), ..busy(&too_much()) };
                 return reply.answer(refusal.answer().with("Retry-After", RETRY));
             }
-            let seen = watch::seen_of(&inner.gate, &caller, &uris);
+            let seen = watch::seen_of(&inner.gate, &caller, &uris, tasks);
             inner.listens.open(place, id, reply, seen);
             inner.look();
         });
@@ -347,11 +367,8 @@ fn work_on(work: Work, call: &Arc<Call>, caller: Caller, fate: Fate) -> Done {
     // Only who came by a token could be given another one.
     let by_token = fate == Fate::Turn && who.how == How::Oauth;
     let lacks = if by_token { work.lacks(&who) } else { None };
-    let (ours, telling) = (call.clone(), call.clone());
-    let begins = move |deed| _ = ours.deed.set(deed);
-    let tell = move |message: &str| _ = telling.tell(message);
     // Also where it is known to be refused: the gate writes that down.
-    let answer = turn::take(work, fate, caller, begins, tell);
+    let answer = turn::take(work, fate, caller, call);
     match lacks {
         Some(error) => Done::Denied(answer, error, who),
         None => Done::Answer(answer),

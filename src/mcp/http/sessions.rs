@@ -127,15 +127,15 @@ impl Session {
 
     /// Whether a URI is subscribed to.
     pub fn watches(&self, uri: &str) -> bool {
-        self.state().seen.iter().any(|it| it.uri == uri)
+        self.state().seen.iter().any(|it| it.is_of(uri))
     }
 
     /// Subscribes; false if there are too many subscriptions.
-    pub fn subscribe(&self, seen: Seen) -> bool {
+    pub fn subscribe(&self, uri: &str, seen: Seen) -> bool {
         let mut state = self.state();
         let room = state.seen.len() < watch::MOST;
         if room && !state.ended {
-            state.seen.retain(|it| it.uri != seen.uri);
+            state.seen.retain(|it| !it.is_of(uri));
             state.seen.push(seen);
         }
         room
@@ -143,7 +143,7 @@ impl Session {
 
     /// Ends a subscription.
     pub fn unsubscribe(&self, uri: &str) {
-        self.state().seen.retain(|it| it.uri != uri);
+        self.state().seen.retain(|it| !it.is_of(uri));
     }
 
     /// Tells what there is to tell on this stream from now on; the one before it ends, since whoever
@@ -201,8 +201,8 @@ pub fn tell(
         let _ = stream.offer(ALIVE);
     }
     seen.iter_mut().for_each(|it| {
-        it.look(&|uri| {
-            let sent = stream.offer(event(&watch::updated(uri, id)).as_bytes()) == Ok(true);
+        it.look(id, &|news| {
+            let sent = stream.offer(event(news).as_bytes()) == Ok(true);
             told.set(told.get() || sent);
             sent
         })

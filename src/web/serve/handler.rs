@@ -197,6 +197,11 @@ impl Stream {
         shared.add(state, bytes).map(|()| true)
     }
 
+    /// Whether there is room for more without waiting.
+    pub fn has_room(&self) -> bool {
+        self.0.as_ref().is_none_or(|it| it.lock().pending.len() < STREAM_AHEAD)
+    }
+
     /// The means to notice that the client left.
     pub fn watch(&self) -> Watch {
         Watch(self.0.clone().unwrap_or_default())
