@@ -121,3 +121,16 @@ fn a_task_ends_with_the_input_since_nobody_can_ask_for_it_then() {
     assert_eq!(it.ended(), Ended::Input);
     assert_eq!(it.stage.cancelled.load(SeqCst), 1);
 }
+
+#[test]
+fn what_the_input_has_ended_for_is_answered_by_its_result() {
+    let settings = Settings { tasks_after: Duration::from_millis(300), ..Settings::default() };
+    let mut it = client(Offer::default(), settings);
+    it.request("1", "tools/call", &format!("{SLOW},{}", knowing()));
+    until("it runs", || it.stage.busy.load(SeqCst) == 1);
+    it.close_input();
+    std::thread::sleep(Duration::from_millis(900)); // two looks at whether it is time
+    it.stage.release();
+    assert!(result(&it.answer("1")).contains_key("content"));
+    assert_eq!((it.ended(), it.stage.cancelled.load(SeqCst)), (Ended::Input, 0));
+}

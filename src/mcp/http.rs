@@ -400,7 +400,13 @@ impl Inner {
     /// One look; true while there is something to look at.
     fn tick(&self) -> bool {
         let (now, pause) = (Instant::now(), self.settings.alive);
-        self.calls.each(|_| true).iter().for_each(|it| it.tick(now, pause));
+        // Of a service that ends nobody could ask for a task.
+        let ends = self.stopping.load(Ordering::SeqCst);
+        for it in self.calls.each(|_| true) {
+            if ends || !it.becomes_task() {
+                it.tick(now, pause);
+            }
+        }
         let sessions = self.sessions.each();
         let some = sessions.iter().filter(|it| it.tick(now, pause)).count() > 0;
         self.listens.tick(now, pause) || some || !self.calls.is_empty()

@@ -187,8 +187,12 @@ impl Link {
     }
 
     /// Makes tasks of the requests for which it is time: each is answered by its handle, and its work goes
-    /// on. False where there is none that could become one.
+    /// on. False where there is none that could become one, which is so once nobody could ask for it.
     pub fn publish(&self) -> bool {
+        let phase = self.phase();
+        if phase.input_ended || phase.closing() {
+            return false;
+        }
         let of_tasks = |it: &&Arc<Owed>| it.task.is_some() && it.open.load(Ordering::SeqCst);
         let all: Vec<Arc<Owed>> = self.state().running.iter().filter(of_tasks).cloned().collect();
         for owed in &all {

@@ -8,6 +8,7 @@ use jumpvisor::text::json;
 use jumpvisor::text::json::Object;
 use jumpvisor::tools::approval::{Approval, Mode};
 use jumpvisor::tools::offer::Offer;
+use jumpvisor::web::serve::handler::Handler;
 
 use crate::fleet;
 use crate::stage::*;
@@ -296,4 +297,16 @@ fn the_end_of_the_service_is_the_end_of_its_tasks() {
     begun(&it, &call("1", SLOW));
     assert_eq!(it.http.end(SOON), Vec::<&str>::new());
     assert_eq!(it.stage.cancelled.load(SeqCst), 1);
+}
+
+#[test]
+fn a_service_that_ends_makes_no_more_tasks_since_nobody_could_ask_for_them() {
+    let it = start(|it| it.tasks_after = Duration::from_millis(300));
+    let mut client = it.connect();
+    client.send(&call("1", SLOW));
+    until("it runs", || it.stage.busy.load(SeqCst) == 1);
+    it.http.stopping();
+    std::thread::sleep(Duration::from_millis(900)); // two looks at whether it is time
+    it.stage.release();
+    assert!(client.hear().body.contains("\"content\""));
 }

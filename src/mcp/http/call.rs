@@ -212,11 +212,13 @@ impl Call {
         }
     }
 
-    /// Makes a task of it, or keeps the connection alive, where it is time for that.
+    /// Makes a task of it where it is time for that; true if it has become one.
+    pub fn becomes_task(&self) -> bool {
+        self.task.as_ref().is_some_and(|it| it.is_due()) && self.publish()
+    }
+
+    /// Keeps the connection alive, where it is time for that.
     pub fn tick(&self, now: Instant, pause: Duration) {
-        if self.task.as_ref().is_some_and(|it| it.is_due()) && self.publish() {
-            return;
-        }
         let due = match &*self.out() {
             (Out::Nothing(_), _) => now >= self.due,
             (Out::Stream(_), spoke) => now.saturating_duration_since(*spoke) >= pause,
