@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::signin;
 use crate::auth::signin::SignIn;
@@ -38,7 +38,7 @@ pub const NONE: &str = "none";
 /// A Unix socket is for whoever is in its group.
 const MODE: u32 = 0o660;
 
-/// How long requests that run may take when the daemon ends.
+/// How long requests that run, and tasks that change something, may take when the daemon ends.
 const LAST_CALLS: Duration = Duration::from_secs(10);
 
 /// What still runs then is told to stop, and has so long to clean up and to say what became of it.
@@ -268,9 +268,11 @@ impl Http {
                 service.hurry();
             }
         };
+        let begun = Instant::now();
         let told = std::thread::Builder::new().name("ending".to_owned()).spawn(hurry);
         let more = told.map_or(Duration::ZERO, |_| LAST_DEEDS);
         let cut = self.server.stop(LAST_CALLS + more);
+        self.service.last_tasks(LAST_CALLS.saturating_sub(begun.elapsed()));
         drop(over);
         if cut > 0 {
             log::warn!("{cut} requests were cut off because they took too long to end");

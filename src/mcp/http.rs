@@ -190,6 +190,12 @@ impl Http {
         self.0.calls.each(|_| true).iter().for_each(|it| it.cancel.cancel());
     }
 
+    /// Lets tasks that change something go on for so long; the edge, which has ended, waits for open
+    /// requests only.
+    pub fn last_tasks(&self, patience: Duration) {
+        self.0.calls.wait(patience, true);
+    }
+
     /// Tells all work to stop that is still under way when the edge has ended, and gives what changes
     /// something so long to clean up; what is left after that.
     pub fn end(&self, grace: Duration) -> Vec<&'static str> {

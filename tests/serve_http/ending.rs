@@ -82,6 +82,31 @@ fn what_ends_in_time_is_finished_and_the_daemon_logs_out() {
     assert_eq!(rig.sessions(), 0, "the daemon has logged out");
 }
 
+/// What a client that knows tasks sends for a call.
+fn knowing(body: &str) -> String {
+    let able = r#""extensions":{"io.modelcontextprotocol/tasks":{}}"#;
+    let key = "io.modelcontextprotocol/";
+    let meta = format!(
+        r#""params":{{"_meta":{{"{key}protocolVersion":"2026-07-28","{key}clientCapabilities":{{{able}}}}},"#
+    );
+    let headers = "2026-07-28\r\nMcp-Method: tools/call\r\nMcp-Name: deploy_ova\r\n";
+    request("", &body.replace(r#""params":{"#, &meta)).replace("2025-11-25\r\n", headers)
+}
+
+#[test]
+fn a_task_that_ends_in_time_is_finished_though_no_request_is_open() {
+    let rig = Rig::start();
+    let mut daemon = rig.serve("d", &SETTINGS);
+    let args = format!(r#"{{"ova_path":"{}","vm_name":"victim"}}"#, trickling(50));
+    talk(daemon.at(), &knowing(&calling("deploy_ova", &args))).works(&["\"taskId\""]);
+    assert_eq!(daemon.program.end("-TERM"), Some(0));
+    let audit = daemon.audit();
+    let line = audit.lines().rfind(|it| it.contains("deploy_ova")).unwrap();
+    assert!(line.contains(r#""result":"success""#), "{line}");
+    assert!(rig.call("list_vms --json").contains("victim"));
+    assert_eq!(rig.sessions(), 0, "the daemon has logged out");
+}
+
 #[test]
 fn what_does_not_is_stopped_and_told_and_nothing_is_left() {
     let rig = Rig::start();
