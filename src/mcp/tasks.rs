@@ -263,7 +263,7 @@ impl Task {
 
     /// Tells its work to stop; it ends when that has.
     pub fn cancel(&self) {
-        if self.state().end.is_none() {
+        if !self.is_over() {
             self.cancel.cancel();
         }
     }
@@ -314,6 +314,11 @@ impl Task {
             }
         }
         self.answered.notify_all();
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.state().end.is_some()
     }
 
     /// Counts its changes.

@@ -92,8 +92,8 @@ impl Seen {
     }
 
     /// Tells of a change since the last look, in a message that belongs to the open request `id` or to
-    /// none; again at the next one where that could not be told.
-    pub fn look(&mut self, id: Option<&Id>, tell: &dyn Fn(&str) -> bool) {
+    /// none; again at the next one where that could not be told. False where there will be no more to tell.
+    pub fn look(&mut self, id: Option<&Id>, tell: &dyn Fn(&str) -> bool) -> bool {
         let belonging = |params: Body| match id {
             Some(id) => params.object("_meta", belongs(id)),
             None => params,
@@ -108,13 +108,16 @@ impl Seen {
                 {
                     *last = now;
                 }
+                true
             }
             Seen::Task { task, last } => {
-                let now = Some(task.revision());
+                // Looked at before the state is told, which may be a later one.
+                let (over, now) = (task.is_over(), Some(task.revision()));
                 let news = || belonging(task.detailed());
                 if now != *last && tell(&rpc::notification("notifications/tasks", news())) {
                     *last = now;
                 }
+                !over || now != *last
             }
         }
     }
@@ -195,7 +198,7 @@ impl Watches {
         self.left().push((uri.clone(), cancel.clone()));
         link.settle(owed, &Ok(Body::new().json()));
         drop(running);
-        watch(link, &mut [seen], &cancel, None, &|news| link.say(news));
+        watch(link, &mut vec![seen], &cancel, None, &|news| link.say(news));
         self.end(&uri);
     }
 }
@@ -256,18 +259,46 @@ fn listen(link: &Arc<Link>, owed: &Arc<Owed>, id: &Id, mut all: Vec<Seen>, runni
 }
 
 /// Tells of changes until it is cancelled or the connection ends.
-fn watch(link: &Link, all: &mut [Seen], cancel: &Cancel, id: Option<&Id>, tell: &dyn Fn(&str)) {
+fn watch(link: &Link, all: &mut Vec<Seen>, cancel: &Cancel, id: Option<&Id>, tell: &dyn Fn(&str)) {
     loop {
         let phase = link.phase();
         if cancel.is_cancelled() || phase.closing() || phase.input_ended {
             return;
         }
-        all.iter_mut().for_each(|it| {
+        all.retain_mut(|it| {
             it.look(id, &|news| {
                 tell(news);
                 true
             })
         });
         std::thread::sleep(PAUSE);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mcp::tasks::Tasks;
+
+    #[test]
+    fn a_task_is_kept_for_a_listener_until_its_end_is_told() {
+        let task = Tasks::new(Duration::ZERO).prepare("ann", None).unwrap();
+        assert!(task.publish().is_some());
+        let mut seen = Seen::task(task.clone());
+        let told = std::cell::RefCell::new(Vec::new());
+        let mut look = |heard: bool| {
+            seen.look(None, &|news| {
+                told.borrow_mut().push(news.to_owned());
+                heard
+            })
+        };
+        assert!(look(true) && look(true));
+        assert!(task.end(&Ok("{}".to_owned())));
+        // A full stream is tried again, and then there is no more to tell.
+        assert!(look(false) && !look(true));
+        let told = told.borrow();
+        assert_eq!(told.len(), 3);
+        assert!(told[0].contains(r#""status":"working""#) && told[1] == told[2]);
+        assert!(told[2].contains(r#""status":"completed""#));
     }
 }

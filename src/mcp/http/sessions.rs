@@ -191,7 +191,7 @@ fn gone(stream: &Stream) -> bool {
 /// Tells of changes on a stream without waiting, or that it is alive; when it last spoke.
 pub fn tell(
     stream: &Stream,
-    seen: &mut [Seen],
+    seen: &mut Vec<Seen>,
     id: Option<&Id>,
     spoke: Instant,
     (now, pause): (Instant, Duration),
@@ -200,12 +200,14 @@ pub fn tell(
     if told.get() {
         let _ = stream.offer(ALIVE);
     }
-    seen.iter_mut().for_each(|it| {
-        it.look(id, &|news| {
-            let sent = stream.offer(event(news).as_bytes()) == Ok(true);
-            told.set(told.get() || sent);
-            sent
-        })
+    // What a slow client has no room for is not even made.
+    seen.retain_mut(|it| {
+        !stream.has_room()
+            || it.look(id, &|news| {
+                let sent = stream.offer(event(news).as_bytes()) == Ok(true);
+                told.set(told.get() || sent);
+                sent
+            })
     });
     if told.get() { now } else { spoke }
 }
