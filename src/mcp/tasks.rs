@@ -232,6 +232,9 @@ impl Task {
 
     fn change(&self, change: impl FnOnce(&mut State)) {
         let mut state = self.state();
+        if state.end.is_some() {
+            return;
+        }
         change(&mut state);
         state.changed = time::now();
         state.revision += 1;

@@ -48,8 +48,10 @@ fn what_its_request_would_have_been_answered_by_is_what_it_shows() {
             it.get("result").map(json::write),
             (member == "result").then(|| { json::write(&json::parse(result).unwrap()) })
         );
-        // An end is the end.
+        // An end is the end, also for reports that come late.
         task.cancel();
+        task.note(99.0, "late");
+        assert_eq!(json::write_object(&shown(&task)), json::write_object(&it));
         assert!(it.get("ttlMs").and_then(json::as_int).unwrap() >= 3_600_000);
     }
     let task = begun(&tasks(), "ann");
