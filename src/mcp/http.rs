@@ -3,8 +3,8 @@
 //! A request is seen to on the edge's one thread as long as nothing has to be waited for: heads,
 //! names, keys, lists. Tokens that may need their issuer and work of every kind go to pools. One more
 //! thread looks at all streams, and exists only while there are some. Surprising: the newest era
-//! remembers nothing, and there a client that leaves has cancelled; in the older one it has not, and
-//! only clients that can be asked something have sessions.
+//! remembers nothing but tasks, and there a client that leaves without an answer has cancelled; in the
+//! older one it has not, and only clients that can be asked something have sessions.
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};

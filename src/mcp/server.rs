@@ -1,7 +1,7 @@
 //! The methods, whatever carries them: a request becomes an answer at once, or work for later.
 //!
-//! Nothing here touches a hypervisor, remembers a client or waits, so that the first answer comes
-//! at once. Surprising: the era is decided for each request, never for a connection.
+//! Nothing here touches a hypervisor, remembers more of a client than its tasks or waits, so that the
+//! first answer comes at once. Surprising: the era is decided for each request, never for a connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

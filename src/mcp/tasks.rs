@@ -6,6 +6,8 @@
 //! Surprising: it is the call that becomes a task and no other work, so rights, approval, audit and
 //! the bounds of the pool are those of calls; and tasks live in this process, as the hypervisor's
 //! sessions do that work for them.
+//!
+//! Locks: what a request is answered by comes first, then that of all tasks, then that of one.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +36,8 @@ pub const PATIENCE: Duration = Duration::from_secs(2);
 const KEPT: Duration = Duration::from_secs(3600);
 /// Tasks in all, and of one caller; where there are more, the oldest that have ended are forgotten.
 const MOST: usize = 512;
-const MOST_EACH: usize = 64;
+/// More than may run and wait at once by default, so that none of a batch is forgotten before it is asked for.
+const MOST_EACH: usize = 128;
 /// Bytes of results, likewise.
 const BYTES: usize = 16 << 20;
 const BYTES_EACH: usize = 2 << 20;

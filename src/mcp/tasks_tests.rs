@@ -123,6 +123,15 @@ fn what_ended_longest_ago_makes_room_and_what_runs_stays() {
 }
 
 #[test]
+fn no_task_of_a_batch_is_forgotten_before_its_end_can_be_asked_for() {
+    let calls = crate::mcp::http::Settings::default().calls;
+    let all = tasks();
+    let batch: Vec<_> = (0..calls.threads + calls.queue).map(|_| begun(&all, "ann")).collect();
+    assert!(batch.iter().all(|it| it.end(&Ok("{}".to_owned()))));
+    assert!(batch.iter().all(|it| all.find(it.id(), "ann").is_some()));
+}
+
+#[test]
 fn results_are_bounded_in_bytes_but_the_last_one_stays() {
     let all = tasks();
     let long = |share: usize| Ok(format!(r#"{{"x":"{}"}}"#, "y".repeat(BYTES_EACH / share)));
