@@ -7,8 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::crypto::CryptoProvider;
+use rustls::client::Resumption;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -59,7 +58,7 @@ impl Tls {
     pub fn new(trust: &Trust) -> Result<Tls> {
         let provider = provider();
         let seen = Seen::default();
-        let rule = rule(trust, &provider)?;
+        let rule = rule(trust)?;
         let verifier = Verifier::new(rule, Arc::clone(&provider), Arc::clone(&seen));
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -112,18 +111,18 @@ fn digest(text: &str) -> Option<Vec<u8>> {
     digits.len().is_multiple_of(2).then_some(bytes)
 }
 
-fn rule(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Rule> {
+fn rule(trust: &Trust) -> Result<Rule> {
     Ok(match trust {
         Trust::System => {
             let found = rustls_native_certs::load_native_certs();
             for error in &found.errors {
                 crate::logging::debug!("a part of the system's certificates is left out: {error}");
             }
-            Rule::System(system(found.certs, provider)?)
+            Rule::System(system(found.certs)?)
         }
         Trust::CaFile(path) => {
             let listed = read_pem(path)?;
-            Rule::CaFile { chain: chain(listed.clone(), provider), listed }
+            Rule::CaFile { chain: chain(listed.clone()), listed }
         }
         Trust::Fingerprint(digest) => Rule::Fingerprint(*digest),
         Trust::Thumbprint(digest) => Rule::Thumbprint(*digest),
@@ -132,11 +131,8 @@ fn rule(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Rule> {
 }
 
 /// The system's authorities; a small box may have none at all.
-fn system(
-    certificates: Vec<CertificateDer<'static>>,
-    provider: &Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>> {
-    chain(certificates, provider).ok_or_else(|| {
+fn system(certificates: Vec<CertificateDer<'static>>) -> Result<RootCertStore> {
+    chain(certificates).ok_or_else(|| {
         Error::usage("this machine has no list of trusted certificate authorities").hint(
             "Install it (often the package `ca-certificates`), or name a file of authorities \
              (…_CA_FILE), or the server's own fingerprint (…_FINGERPRINT)",
@@ -144,17 +140,14 @@ fn system(
     })
 }
 
-/// A verifier for chains that end in one of these; `None` if none of them can end a chain.
-fn chain(
-    certificates: Vec<CertificateDer<'static>>,
-    provider: &Arc<CryptoProvider>,
-) -> Option<Arc<WebPkiServerVerifier>> {
+/// Those of them that can end a chain; `None` if none can.
+fn chain(certificates: Vec<CertificateDer<'static>>) -> Option<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let (used, left_out) = roots.add_parsable_certificates(certificates);
     crate::logging::debug!(
         "{used} certificate authorities are trusted, {left_out} could not be read"
     );
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider)).build().ok()
+    (used > 0).then_some(roots)
 }
 
 fn read_pem(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
@@ -205,8 +198,7 @@ mod tests {
 
     #[test]
     fn a_box_without_authorities_is_told_what_to_do() {
-        let provider = provider();
-        let error = system(Vec::new(), &provider).map(|_| ()).unwrap_err();
+        let error = system(Vec::new()).map(|_| ()).unwrap_err();
         assert!(error.to_string().contains("ca-certificates"), "{error}");
         assert!(error.to_string().contains("…_FINGERPRINT"), "{error}");
     }
