@@ -312,7 +312,7 @@ impl Desk {
                 }
             }
         };
-        if let Err(why) = begin("tasks", Box::new(looks)) {
+        if let Err(why) = threads::begin("tasks", Box::new(looks)) {
             log::warn!("no thread to make tasks of calls with: {why}");
             self.looking.store(false, Ordering::SeqCst);
         }
