@@ -7,6 +7,7 @@
 // client's own transport, past that client, which refuses results that are tasks.
 
 import { pathToFileURL } from 'node:url';
+import { TABLES, text } from './sdk_tasks_table.mjs';
 
 const [modules, which, ...server] = process.argv.slice(2);
 const { KEY: key, OTHER: other } = process.env;
@@ -24,48 +25,6 @@ const OVER_HTTP = server[0].startsWith('http');
 const BOUND = 60_000; // milliseconds for a check, and for a request
 const PATIENCE = 20_000; // milliseconds for what comes about by and by
 
-// ---- The scenarios: the tool and its arguments (made with a name that is new each time), what its text
-// says, and `effect`, which tells what is wrong in the world afterwards. One that is missing is not tried.
-
-const clone = { tool: 'clone_vm', args: (name) => ({ template_name: 'fw-lab', new_name: name, datastore: 'datastore1' }) };
-// The folder is slow to read, by the file of faults: the plan takes longer than a call may before it is a task.
-const CONFIG = { datastore: 'nas01', path: 'backup/edge01-config.txt' };
-const isThere = (wanted) => async (plain) => {
-  const said = await plain('browse_datastore', { datastore: CONFIG.datastore, path: 'backup' });
-  return text(said).includes('edge01-config.txt') === wanted || `the file is ${wanted ? 'gone' : 'still there'}`;
-};
-const noVm = async (plain, name) => {
-  const { vms } = (await plain('list_vms', { no_cache: true })).structuredContent;
-  return !vms.some((it) => it.name === name) || `the VM ${name} is there`;
-};
-const cancelledAtHost = async (plain) => {
-  const said = text(await plain('list_recent_tasks', { response_format: 'detailed' }));
-  return /cancel/i.test(said) || `no task of the host is cancelled: ${said.slice(0, 300)}`;
-};
-
-const TABLES = {
-  fixtures: {
-    quick: { tool: 'greet', args: (name) => ({ name }), says: /^Hello, / },
-    slow: { tool: 'slow_compute', args: (name) => ({ seconds: 1, label: name }), says: /^computed / },
-    fails: { tool: 'failing_job', says: /the job failed/ },
-    breaks: { tool: 'protocol_error_job', code: -32603 },
-    asks: { tool: 'confirm_delete', args: (filename) => ({ filename }), question: /^Delete /, says: /^asked about / },
-    asksTwo: { tool: 'multi_input', question: /^The (first|second) name/, says: /^both came$/ },
-    asksFirst: { tool: 'test_tool_with_task', question: /your name/, says: /^Hello, / },
-    long: { tool: 'slow_compute', args: (name) => ({ seconds: 60, label: name }) },
-  },
-  product: {
-    quick: { tool: 'list_vms', says: /web01/ },
-    slow: { ...clone, says: /copied from `fw-lab`/, tells: /./ },
-    fails: { tool: 'wait_for_vm_tools', args: () => ({ name: 'edge01', timeout: 5 }), says: /still not running/ },
-    asks: { tool: 'delete_datastore_file', args: () => CONFIG, question: /edge01-config/, says: /deleted/,
-      declined: isThere(true), effect: isThere(false) },
-    asksFirst: { tool: 'copy_datastore_file', question: /db01\/db01\.vmdk/, says: /copied/,
-      args: (name) => ({ source_datastore: 'datastore1', source_path: 'db01/db01.vmdk', dest_path: `${name}.vmdk` }) },
-    long: { ...clone, effect: noVm, cancelled: cancelledAtHost },
-    told: { ...clone, says: /copied from `fw-lab`/ },
-  },
-};
 const table = TABLES[which];
 
 let passed = 0, failed = 0, names = 0;
@@ -92,7 +51,6 @@ function expect(truth, otherwise) {
 }
 
 const pause = (time) => new Promise((go) => setTimeout(go, time));
-const text = (result) => result.content.filter((it) => it.type === 'text').map((it) => it.text).join('\n');
 const made = (row) => {
   const name = `judge-${++names}`;
   return { name, args: row.args?.(name) ?? {} };
@@ -158,7 +116,7 @@ class Wire {
   }
 }
 
-async function connect({ capabilities = { ...ABLE, ...DECLARED }, as = key } = {}) {
+async function connect({ capabilities, as = key }) {
   const client = new sdk.Client(INFO, { capabilities, versionNegotiation: { mode: { pin: ERA } } });
   client.onerror = () => {}; // every check sees its own
   const headers = as ? { Authorization: `Bearer ${as}` } : {};
@@ -176,8 +134,8 @@ async function connect({ capabilities = { ...ABLE, ...DECLARED }, as = key } = {
 }
 
 /** With a session of the package; `answer` makes what a person answers, `asked` keeps the questions. */
-async function within(run, { answer, ...how } = {}) {
-  const link = await connect(how);
+async function within(run, { answer, able = ABLE, ...how } = {}) {
+  const link = await connect({ capabilities: { ...able, ...DECLARED }, ...how });
   const asked = [], noise = [];
   const person = async ({ kind, params }, { scope }) => {
     asked.push({ kind, scope, message: params.message });
@@ -188,7 +146,7 @@ async function within(run, { answer, ...how } = {}) {
   const session = () => tasks.createTaskSessionFromClient(link.client, {
     endpointId: 'judge',
     rawDispatch: link.wire.dispatch,
-    v2RequestFraming: { protocolVersion: ERA, clientInfo: INFO, clientCapabilities: ABLE },
+    v2RequestFraming: { protocolVersion: ERA, clientInfo: INFO, clientCapabilities: able },
     onError: (error) => noise.push(error.message),
     ...(answer ? { onInputRequest: person } : {}),
   });
@@ -229,6 +187,12 @@ async function refusal(promise, code) {
   expect(error.code === code, `${error.code} ${error.message}`);
 }
 
+/** Until the server, too, says that it is cancelled. */
+const over = (session, id) => until(async () => {
+  const { status } = await session.task(id).snapshot();
+  return status === 'cancelled' || `it is ${status}`;
+});
+
 async function effect(row, plain, name, which = 'effect') {
   if (row[which]) await until(() => row[which](plain, name));
 }
@@ -251,35 +215,37 @@ await check('a call that is refused is an error of its own', () => within(async 
   await refusal(session.callTool('no_such_tool', {}), -32602);
 }));
 
-await check('a slow call becomes a task, is polled to its end, and says the same as without', table.slow, async () => {
-  const row = table.slow;
-  await within(async ({ session, wire, plain }) => {
-    const { execution, id, name } = await begun(session, row);
-    const { outcome, views, statuses } = await settled(execution);
-    const result = completed(outcome, row);
-    expect(statuses[0] === 'working' && statuses.at(-1) === 'completed', statuses);
-    expect(views.every((it) => it.taskId === id && it.createdAt === views[0].createdAt), views.map((it) => it.createdAt));
-    expect(views.every((it) => !(it.lastUpdatedAt < it.createdAt)), 'changed before it was made');
-    expect(wire.sent.filter((it) => it === 'tasks/get').length > 0, wire.sent);
-    const again = made(row);
-    const same = ({ _meta, ...it }, own) => JSON.stringify(Object.entries(it).sort()).replaceAll(own, 'NAME').replace(/"id":"\d+"|id \d+/g, 'ID');
-    const alone = await plain(row.tool, again.args);
-    expect(same(alone, again.name) === same(result, name), `${same(alone, again.name)} but as a task ${same(result, name)}`);
-    // Kept for who asks once more.
-    completed(await session.task(id).result(), row);
-  });
-});
+// Of a result what must be the same, however it was asked for.
+const same = ({ _meta, resultType, ...it }, own) => JSON.stringify(Object.entries(it).sort())
+  .replaceAll(own, 'NAME').replace(/"id":"\d+"|id \d+/g, 'ID');
+let said;
 
-await check('how far it is is told', table.slow?.tells, () => within(async ({ session }) => {
-  const { views } = await settled((await begun(session, table.slow)).execution);
-  const told = new Set(views.filter((it) => it.status === 'working' && it.statusMessage).map((it) => it.statusMessage));
-  expect(told.size >= 2 && [...told].every((it) => table.slow.tells.test(it)), [...told]);
+await check('a slow call becomes a task and is polled to its end; what it does is told meanwhile', () => within(async ({ session, wire }) => {
+  const row = table.slow;
+  const { execution, id, name } = await begun(session, row);
+  const { outcome, views, statuses } = await settled(execution);
+  const result = completed(outcome, row);
+  said = same(result, name);
+  expect(statuses[0] === 'working' && statuses.at(-1) === 'completed', statuses);
+  expect(views.every((it) => it.taskId === id && it.createdAt === views[0].createdAt), views);
+  expect(views.every((it) => Date.parse(it.lastUpdatedAt) >= Date.parse(it.createdAt)), views);
+  expect(wire.sent.includes('tasks/get'), wire.sent);
+  const told = views.filter((it) => it.status === 'working').map((it) => it.statusMessage ?? '');
+  if (row.tells) expect(told.some((it) => row.tells.test(it)), told);
+  // Kept for who asks once more.
+  expect(same(completed(await session.task(id).result(), row), name) === said, 'it says something else later');
 }));
 
 await check('a tool that fails is completed, with isError', table.fails, () => within(async ({ session }) => {
   const { outcome, statuses } = await settled((await begun(session, table.fails)).execution);
   completed(outcome, table.fails, true);
   expect(statuses.at(-1) === 'completed', statuses);
+}));
+
+await check('several at once, each with its own', table.fails, () => within(async ({ session }) => {
+  const all = await Promise.all([1, 2, 3, 4].map(() => begun(session, table.fails)));
+  expect(new Set(all.map((it) => it.id)).size === 4, all.map((it) => it.id));
+  for (const { outcome } of await Promise.all(all.map((it) => settled(it.execution)))) completed(outcome, table.fails, true);
 }));
 
 await check('an error of the protocol is failed, with its code', table.breaks, () => within(async ({ session }) => {
@@ -291,38 +257,46 @@ await check('cancelled: it is over at the server, and what it did is undone', ta
   const { execution, id, name } = await begun(session, table.long);
   await execution.cancel();
   expect((await execution.result()).status === 'cancelled', 'the package does not think so');
-  await until(async () => {
-    const { status } = await session.task(id).snapshot();
-    return status === 'cancelled' || `it is ${status}`;
-  });
+  await over(session, id);
   await session.task(id).cancel(); // once more does no harm
-  await effect(table.long, plain, name);
+  await effect(table.long, plain, name, 'undone');
   await effect(table.long, plain, name, 'cancelled');
 }));
 
-await check('given up before the answer: what began is undone', table.long?.effect, () => within(async ({ session, plain }) => {
+for (const row of table.others ?? []) {
+  await check(`${row.tool}: to its end`, () => within(async ({ session, plain }) => {
+    const { execution, name } = await begun(session, row);
+    completed((await settled(execution)).outcome, row);
+    await effect(row, plain, name);
+  }));
+  await check(`${row.tool}: cancelled`, () => within(async ({ session, plain }) => {
+    const { execution, id, name } = await begun(session, row);
+    await execution.cancel();
+    await over(session, id);
+    await effect(row, plain, name, 'undone');
+  }));
+}
+
+await check('given up before the answer: what began is undone', table.long?.undone, () => within(async ({ session, plain }) => {
   const { name, args } = made(table.long);
   const gone = new AbortController();
   setTimeout(() => gone.abort(new Error('given up')), 500);
   const ended = await session.callTool(table.long.tool, args, { signal: gone.signal }).then((it) => it.kind, (it) => it.message);
   expect(ended === 'given up', ended);
   await pause(8000); // longer than all of it takes
-  await effect(table.long, plain, name);
+  await effect(table.long, plain, name, 'undone');
 }));
 
 await check('a session that closes cancels what it began', table.long, () => within(async ({ session, another, plain }) => {
   const { id, name } = await begun(session, table.long);
   await session.close();
   const next = another();
-  await until(async () => {
-    const { status } = await next.task(id).snapshot();
-    return status === 'cancelled' || `it is ${status}`;
-  });
-  await effect(table.long, plain, name);
+  await over(next, id);
+  await effect(table.long, plain, name, 'undone');
   await next.close();
 }));
 
-await check('what one connection begins, another takes up', table.slow, async () => {
+await check('what one connection begins, another takes up', async () => {
   let reference;
   const resume = async (session) => {
     const { outcome } = await settled(await session.resumeTask(reference));
@@ -331,6 +305,7 @@ await check('what one connection begins, another takes up', table.slow, async ()
   await within(async ({ session, another }) => {
     const { execution } = await begun(session, table.slow);
     await execution.handoff(async (it) => { reference = it; });
+    await execution.result(); // the package cancels what has not noticed yet that it was let go
     if (OVER_HTTP) return;
     await session.close(); // over stdio there is one process, and one connection
     const next = another();
@@ -339,6 +314,19 @@ await check('what one connection begins, another takes up', table.slow, async ()
   });
   if (OVER_HTTP) await within(async ({ session }) => resume(session));
 });
+
+await check('nobody there to be asked is a no', table.asks?.declined, () => within(async ({ session, plain }) => {
+  const { execution, name } = await begun(session, table.asks);
+  completed((await settled(execution)).outcome, {}, true);
+  await effect(table.asks, plain, name, 'declined');
+}));
+
+await check('who cannot be asked is told how else', table.asks?.without, () => within(async ({ session, plain, wire }) => {
+  const { execution, name } = await begun(session, table.asks);
+  completed((await settled(execution)).outcome, { says: table.asks.without });
+  expect(!wire.sent.includes('tasks/update'), wire.sent);
+  await effect(table.asks, plain, name, 'declined');
+}, { able: {} }));
 
 for (const answer of ['decline', 'accept']) {
   await check(`asked while it runs, and the person says ${answer}`, table.asks, () => within(async ({ session, plain, asked }) => {
@@ -387,12 +375,6 @@ await check('asked before it begins, then a task', table.asksFirst, () => within
   completed((await settled(execution)).outcome, table.asksFirst);
 }, { answer: 'accept' }));
 
-await check('nobody there to be asked is a no', table.asks?.declined, () => within(async ({ session, plain }) => {
-  const { execution, name } = await begun(session, table.asks);
-  completed((await settled(execution)).outcome, {}, true);
-  await effect(table.asks, plain, name, 'declined');
-}));
-
 await check('ids that nobody has', () => within(async ({ session }) => {
   for (const id of ['no-such-task', '', 'ünï "code" %41\n', 'x'.repeat(5000)]) {
     const task = session.task(id);
@@ -415,11 +397,11 @@ await check('ids of another caller', table.long, other, () => within(async ({ se
   await execution.cancel();
 }));
 
-await check('who does not declare it gets results, and nothing of tasks', table.slow, async () => {
+await check('who does not declare it gets the same result at once, and nothing of tasks', async () => {
   const { client, wire } = await connect({ capabilities: ABLE });
-  const { args } = made(table.slow);
+  const { name, args } = made(table.slow);
   const result = await client.callTool({ name: table.slow.tool, arguments: args }, { timeout: BOUND });
-  completed({ status: 'completed', result }, table.slow);
+  expect(same(completed({ status: 'completed', result }, table.slow), name) === said, `${same(result, name)} but as a task ${said}`);
   for (const method of ['tasks/get', 'tasks/update', 'tasks/cancel']) {
     const { error } = await wire.plainly(method, { taskId: 'x', ...(method === 'tasks/update' ? { inputResponses: {} } : {}) });
     expect(error?.code === -32021, error ?? 'an answer');
@@ -447,6 +429,12 @@ await check('told nothing without declaring it', table.told, async () => {
   await refusal(client.listen({ taskIds: ['x'] }, { timeout: BOUND }), -32021);
   await client.close();
 });
+
+await check('one is left running for the end of the server', table.long, () => within(async ({ session }) => {
+  const { execution } = await begun(session, table.long);
+  await execution.detach();
+  await execution.result();
+}));
 
 console.log(JSON.stringify({ passed, failed }));
 process.exit(0);
