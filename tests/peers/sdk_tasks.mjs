@@ -273,6 +273,7 @@ for (const row of table.others ?? []) {
     const { execution, id, name } = await begun(session, row);
     await execution.cancel();
     await over(session, id);
+    await pause(row.lasts ?? 0);
     await effect(row, plain, name, 'undone');
   }));
 }

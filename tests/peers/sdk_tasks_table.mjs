@@ -14,9 +14,15 @@ const vm = (wanted) => async (plain, name) => {
   return vms.some((it) => it.name === name) === wanted || `the VM ${name} is ${wanted ? 'missing' : 'there'}`;
 };
 
+const hostTasks = async (plain) => text(await plain('list_recent_tasks', { response_format: 'detailed' }));
 const cancelledAtHost = async (plain) => {
-  const said = text(await plain('list_recent_tasks', { response_format: 'detailed' }));
+  const said = await hostTasks(plain);
   return /cancel/i.test(said) || `no task of the host is cancelled: ${said.slice(0, 300)}`;
+};
+/** Nothing is made any more, and nothing was. */
+const noClone = async (plain, name) => {
+  const said = await hostTasks(plain);
+  return said.includes('running') ? `a task still runs: ${said.slice(0, 300)}` : vm(false)(plain, name);
 };
 
 // Its folder is slow to read (see FAULTS), so that the plan takes longer than a call may before it is a task.
@@ -50,14 +56,14 @@ export const TABLES = {
       without: /approval_token/, declined: config(true), effect: config(false) },
     asksFirst: { tool: 'copy_datastore_file', question: /db01\/db01\.vmdk/, says: /copied/,
       args: (name) => ({ source_datastore: 'datastore1', source_path: 'db01/db01.vmdk', dest_path: `${name}.vmdk` }) },
-    long: { ...clone, undone: vm(false), cancelled: cancelledAtHost },
+    long: { ...clone, undone: noClone, cancelled: cancelledAtHost },
     told: { ...clone, says: /copied from `fw-lab`/ },
     others: [
-      // Their disks take time on the way (see FAULTS).
-      { tool: 'export_vm_ovf', args: (name) => ({ vm_name: 'fw-lab', target_path: `${FOLDER}/${name}.ova` }), says: /exported/,
+      // Their disks take time on the way (see FAULTS); what is not made after so many milliseconds never is.
+      { tool: 'export_vm_ovf', args: (name) => ({ vm_name: 'fw-lab', target_path: `${FOLDER}/${name}.ova` }), says: /exported/, lasts: 6000,
         effect: (_, name) => files(name).join() === `${name}.ova` || `there is ${files(name)}`,
         undone: (_, name) => !files(name).length || `there is ${files(name)}` },
-      { tool: 'deploy_ova', args: (name) => ({ ova_path: anOva(), vm_name: name }), says: /is made/,
+      { tool: 'deploy_ova', args: (name) => ({ ova_path: anOva(), vm_name: name }), says: /is made/, lasts: 6000,
         effect: vm(true), undone: vm(false) },
     ],
   },
