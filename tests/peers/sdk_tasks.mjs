@@ -316,52 +316,59 @@ await check('what one connection begins, another takes up', async () => {
   if (OVER_HTTP) await within(async ({ session }) => resume(session));
 });
 
-await check('nobody there to be asked is a no', table.asks?.declined, () => within(async ({ session, plain }) => {
-  const { execution, name } = await begun(session, table.asks);
-  completed((await settled(execution)).outcome, {}, true);
-  await effect(table.asks, plain, name, 'declined');
+for (const answer of ['decline', 'accept']) {
+  await check(`asked while it runs, and the person says ${answer}`, table.asks, () => within(async ({ session, asked }) => {
+    const { outcome, statuses } = await settled((await begun(session, table.asks)).execution);
+    expect(asked.length === 1 && asked[0].kind === 'elicitation' && asked[0].scope === 'task', asked);
+    expect(table.asks.question.test(asked[0].message), asked);
+    expect(statuses.includes('input_required'), statuses);
+    completed(outcome, table.asks);
+  }, { answer }));
+}
+
+await check('a question stays the same until it has its answer, whatever else is said', table.asks, () => within(async ({ session }) => {
+  const { execution, id } = await begun(session, table.asks);
+  await execution.detach();
+  const task = session.task(id);
+  let question;
+  await until(async () => {
+    const { status, raw } = await task.snapshot();
+    question = JSON.stringify(raw.inputRequests);
+    return status === 'input_required' || `it is ${status}`;
+  });
+  await task.update({ 'never-asked': { action: 'accept', content: {} } });
+  const { status, raw } = await task.snapshot();
+  expect(status === 'input_required' && JSON.stringify(raw.inputRequests) === question, `${status} ${JSON.stringify(raw)}`);
+  await task.update(Object.fromEntries(Object.keys(raw.inputRequests).map((it) => [it, { action: 'cancel' }])));
+  completed(await task.result(), table.asks);
 }));
 
-await check('who cannot be asked is told how else', table.asks?.without, () => within(async ({ session, plain, wire }) => {
-  const { execution, name } = await begun(session, table.asks);
-  completed((await settled(execution)).outcome, { says: table.asks.without });
-  expect(!wire.sent.includes('tasks/update'), wire.sent);
-  await effect(table.asks, plain, name, 'declined');
+// What is asked before the deed belongs to the call, however long its plan takes: it is no task before that.
+const agreement = async ({ session }) => {
+  const { name, args } = made(table.agrees);
+  const { outcome } = await settled(await session.callTool(table.agrees.tool, args));
+  return { name, outcome };
+};
+
+await check('nobody there to be asked: nothing happens', table.agrees, () => within(async (link) => {
+  const ended = await agreement(link).then((it) => text(it.outcome.result), (error) => error.message);
+  expect(/requires input/.test(ended), ended); // the package's own word
+  await effect(table.agrees, link.plain, '', 'declined');
+}));
+
+await check('who cannot be asked is told how else', table.agrees, () => within(async (link) => {
+  completed((await agreement(link)).outcome, { says: table.agrees.without });
+  await effect(table.agrees, link.plain, '', 'declined');
 }, { able: {} }));
 
 for (const answer of ['decline', 'accept']) {
-  await check(`asked while it runs, and the person says ${answer}`, table.asks, () => within(async ({ session, plain, asked }) => {
-    const row = table.asks;
-    const { execution, name } = await begun(session, row);
-    const { outcome, statuses } = await settled(execution);
-    expect(asked.length === 1 && asked[0].kind === 'elicitation' && asked[0].scope === 'task', asked);
-    expect(row.question.test(asked[0].message), asked);
-    expect(statuses.includes('input_required'), statuses);
-    const refused = answer === 'decline' && row.declined;
-    completed(outcome, refused ? {} : row, Boolean(refused));
-    await effect(row, plain, name, answer === 'decline' ? 'declined' : 'effect');
+  await check(`asked after a slow plan, and the person says ${answer}`, table.agrees, () => within(async (link) => {
+    const { outcome, name } = await agreement(link);
+    expect(link.asked.length === 1 && link.asked[0].scope === 'request', link.asked);
+    expect(table.agrees.question.test(link.asked[0].message), link.asked);
+    completed(outcome, answer === 'decline' ? {} : table.agrees, answer === 'decline');
+    await effect(table.agrees, link.plain, name, answer === 'decline' ? 'declined' : 'effect');
   }, { answer }));
-  // What was deleted is not there a second time.
-  if (answer === 'decline') {
-    await check('a question stays the same until it has its answer, whatever else is said', table.asks, () => within(async ({ session, plain }) => {
-      const { execution, id, name } = await begun(session, table.asks);
-      await execution.detach();
-      const task = session.task(id);
-      let question;
-      await until(async () => {
-        const { status, raw } = await task.snapshot();
-        question = JSON.stringify(raw.inputRequests);
-        return status === 'input_required' || `it is ${status}`;
-      });
-      await task.update({ 'never-asked': { action: 'accept', content: {} } });
-      const { status, raw } = await task.snapshot();
-      expect(status === 'input_required' && JSON.stringify(raw.inputRequests) === question, `${status} ${JSON.stringify(raw)}`);
-      await task.update(Object.fromEntries(Object.keys(raw.inputRequests).map((it) => [it, { action: 'cancel' }])));
-      const outcome = await task.result();
-      expect(outcome.status === 'completed' || outcome.status === 'cancelled', outcome.error?.message ?? outcome);
-      await effect(table.asks, plain, name, 'declined');
-    }));
-  }
 }
 
 await check('two questions at once', table.asksTwo, () => within(async ({ session, asked }) => {

@@ -23,7 +23,7 @@ from sdk_stdio import Tally, expect
 from sdk_signin import keys_file
 
 # nas01 of the simulated ESXi host is slow to read, so that a plan takes its time before the person is asked;
-# and disks that come or go take theirs.
+# and so do disks that come or go.
 FAULTS = [
     {"method": "SearchDatastore*", "object": "ha-browser-2", "delay_ms": 3000},
     {"path": "*nfc*", "delay_ms": 4000},

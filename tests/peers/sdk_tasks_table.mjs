@@ -25,7 +25,7 @@ const noClone = async (plain, name) => {
   return said.includes('running') ? `a task still runs: ${said.slice(0, 300)}` : vm(false)(plain, name);
 };
 
-// Its folder is slow to read (see FAULTS), so that the plan takes longer than a call may before it is a task.
+// Its folder is slow to read (see FAULTS), so that its plan takes longer than what becomes a task.
 const CONFIG = { datastore: 'nas01', path: 'backup/edge01-config.txt' };
 const config = (wanted) => async (plain) => {
   const said = text(await plain('browse_datastore', { datastore: CONFIG.datastore, path: 'backup' }));
@@ -52,7 +52,7 @@ export const TABLES = {
     quick: { tool: 'list_vms', says: /web01/ },
     slow: { ...clone, says: /copied from `fw-lab`/, tells: /copying/ },
     fails: { tool: 'wait_for_vm_tools', args: () => ({ name: 'edge01', timeout: 5 }), says: /still not running/ },
-    asks: { tool: 'delete_datastore_file', args: () => CONFIG, question: /edge01-config/, says: /deleted/,
+    agrees: { tool: 'delete_datastore_file', args: () => CONFIG, question: /edge01-config/, says: /deleted/,
       without: /approval_token/, declined: config(true), effect: config(false) },
     asksFirst: { tool: 'copy_datastore_file', question: /db01\/db01\.vmdk/, says: /copied/,
       args: (name) => ({ source_datastore: 'datastore1', source_path: 'db01/db01.vmdk', dest_path: `${name}.vmdk` }) },
