@@ -249,7 +249,10 @@ impl Http {
     pub fn reload(&self) -> Vec<(&'static str, Result<()>)> {
         let certificate = self.identity.as_ref().map(|it| ("the certificate", it.reload()));
         let keys = self.keys.as_ref().map(|(path, sign_in)| {
-            let read = signin::keys(path).map(|keys| sign_in.renew(keys));
+            let read = signin::keys(path).map(|keys| {
+                sign_in.renew(keys);
+                self.service.renew();
+            });
             (
                 "the file of keys",
                 read.map_err(|it| it.during("the keys that were read before hold")),

@@ -191,6 +191,12 @@ impl Http {
         self.0.calls.each(|_| true).iter().for_each(|it| it.cancel.cancel());
     }
 
+    /// Others may come in than before: whoever is told of changes must come in again.
+    pub fn renew(&self) {
+        self.0.listens.end();
+        self.0.sessions.hush();
+    }
+
     /// Lets tasks that change something go on for so long; the edge, which has ended, waits for open
     /// requests only.
     pub fn last_tasks(&self, patience: Duration) {

@@ -42,12 +42,12 @@ pub fn take(work: Work, fate: Fate, mut caller: Caller, open: &Arc<impl Open>) -
     }
     if token.is_some() || open.task().is_some() {
         let open = open.clone();
-        caller = caller.watched_by(Some(progress::watcher(move |percent, note| {
+        caller = caller.watched_by(Some(progress::watcher(move |it| {
             if let Some(task) = open.task() {
-                task.note(percent, note);
+                task.note(it.percent, it.note);
             }
-            if let Some(token) = &token {
-                open.report(&progress::notification(token, percent, note));
+            if let Some(token) = token.as_ref().filter(|_| it.rises) {
+                open.report(&progress::notification(token, it.percent, it.note));
             }
         })));
     }

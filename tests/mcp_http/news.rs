@@ -112,6 +112,27 @@ fn what_cannot_be_listened_to() {
 }
 
 #[test]
+fn who_listens_comes_in_again_when_others_may() {
+    let it = plain();
+    let id = it.ask(&legacy("0", "initialize", HELLO)).session().unwrap();
+    let within = get("/mcp").but("Accept", "text/event-stream").with("Mcp-Session-Id", &id);
+    for _ in 0..2 {
+        let mut clients = [listen("1", ""), within.clone()].map(|ask| {
+            let mut client = it.connect();
+            client.send(&ask);
+            assert!(client.hear().is_stream());
+            client
+        });
+        assert!(clients[0].piece().unwrap().contains("acknowledged"));
+        it.http.renew();
+        let [open, own] = &mut clients;
+        let last = open.rest();
+        assert!(last.len() == 1 && is_answer(&last[0]), "{last:?}");
+        assert!(own.rest().is_empty());
+    }
+}
+
+#[test]
 fn subscriptions_of_a_session_come_on_its_own_stream() {
     let it = plain();
     let says = console(&it);

@@ -95,10 +95,13 @@ impl Listens {
 
     /// Ends all, and every later one at once.
     pub fn close(&self) {
-        let mut state = self.state();
-        state.closed = true;
-        let open = std::mem::take(&mut state.open);
-        drop(state);
+        self.state().closed = true;
+        self.end();
+    }
+
+    /// Ends all.
+    pub fn end(&self) {
+        let open = std::mem::take(&mut self.state().open);
         open.into_iter().for_each(Open::end);
     }
 }
