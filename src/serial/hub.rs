@@ -71,7 +71,7 @@ pub struct About {
     pub place: Place,
     /// The machine's name for people.
     pub name: String,
-    /// As [`uuid`](crate::serial::suboption::uuid) spells them: BIOS, instance.
+    /// As [`plain`](crate::text::uuid::plain) spells them: BIOS, instance.
     pub uuids: Vec<String>,
 }
 
