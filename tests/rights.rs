@@ -15,6 +15,7 @@ use jumpvisor::hv::call::{Call, Rights};
 use jumpvisor::mcp::rpc;
 use jumpvisor::mcp::rpc::Message;
 use jumpvisor::mcp::server::{Server, Step};
+use jumpvisor::mcp::watch::{Seen, seen_of};
 use jumpvisor::text::json;
 use jumpvisor::tools::approval::Approval;
 use jumpvisor::tools::run::Caller;
@@ -201,6 +202,50 @@ fn lists_of_the_protocol_show_what_the_caller_may_use_somewhere() {
     let said =
         asked(&lab, &reader, "tools/call", r#"{"name":"delete_vm","arguments":{"name":"x"}}"#);
     assert!(said.contains(r#""isError":true"#) && said.contains(r#""kind":"denied""#), "{said}");
+}
+
+#[test]
+fn who_begins_to_look_on_at_a_console_has_a_line_in_the_audit_log() {
+    let lab = lab();
+    let (admin, reader) = (somebody("ann", &["a=admin"]), somebody("eve", &["a=read"]));
+    tried(&lab, &admin, "connect_serial_port", r#"{"name":"edge01"}"#).unwrap();
+    lab.audited();
+    let lines = || -> Vec<String> {
+        let mut all = lab.audited();
+        for name in ["timestamp", "correlation_id", "duration_ms", "error"] {
+            all.iter_mut().for_each(|it| drop(it.remove(name)));
+        }
+        all.iter().map(json::write_object).collect()
+    };
+    let line = |method: &str, uri: &str, result: &str| {
+        format!(
+            r#"{{"args":{{"uri":"{uri}"}},"groups":["a"],"result":"{result}","tool":"{method}","user":"ann"}}"#
+        )
+    };
+    let ann = Caller::new(admin);
+    let (good, bad) = ("serial://edge01", "serial://nobody");
+    // In a session, and over stdio.
+    assert!(Seen::of(&lab.gate, &ann, good).is_ok());
+    assert!(Seen::of(&lab.gate, &ann, bad).is_err());
+    let method = "resources/subscribe";
+    assert_eq!(lines(), [line(method, good, "success"), line(method, bad, "error")]);
+    // A request that stays open has one for each that it names.
+    let seen = seen_of(&lab.gate, &ann, &[good.to_owned(), bad.to_owned()], Vec::new());
+    assert_eq!(seen.len(), 1);
+    let method = "subscriptions/listen";
+    assert_eq!(lines(), [line(method, good, "success"), line(method, bad, "error")]);
+    // Its end has none.
+    drop(seen);
+    assert_eq!(lines(), [""; 0]);
+    let eve = Caller::new(reader);
+    assert!(Seen::of(&lab.gate, &eve, good).is_err());
+    assert!(seen_of(&lab.gate, &eve, &[good.to_owned()], Vec::new()).is_empty());
+    let denied = |method: &str| {
+        format!(
+            r#"{{"args":{{"uri":"{good}"}},"event":"PERMISSION_DENIED","groups":["a"],"required_permission":"power_ops","tool":"{method}","user":"eve"}}"#
+        )
+    };
+    assert_eq!(lines(), [denied("resources/subscribe"), denied("subscriptions/listen")]);
 }
 
 #[test]

@@ -23,6 +23,9 @@ pub const LIFETIME: u64 = 600;
 /// Used tokens that are remembered until they expire; more are not redeemed.
 const MAX_USED: usize = 4_096;
 
+/// Of these, those of one caller, so that nobody uses up what all others need.
+const MAX_OF_ONE: usize = 256;
+
 /// Shortest key that is accepted from a file, in bytes.
 pub const MIN_KEY: usize = 32;
 
@@ -58,8 +61,16 @@ pub struct Plan<'a> {
 /// Makes tokens and takes them back.
 pub struct Approvals {
     key: hmac::Key,
-    /// Nonce and end of each token that was used.
-    used: Mutex<Vec<([u8; NONCE], u64)>>,
+    used: Mutex<Vec<Used>>,
+}
+
+/// A token that was used.
+struct Used {
+    nonce: [u8; NONCE],
+    /// The seconds since 1970 at which it may be forgotten.
+    expiry: u64,
+    /// Digest of who used it; names may be of any length.
+    caller: [u8; TAG],
 }
 
 impl Approvals {
@@ -121,7 +132,7 @@ impl Approvals {
             return Ok(Worth::Stale("the approval came too late"));
         }
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        if used.iter().any(|it| it.0 == nonce) {
+        if used.iter().any(|it| it.nonce == nonce) {
             return Err(Error::new(Kind::Conflict, "the approval was used already").hint(
                 "Each change needs an approval of its own; look first what the last one did",
             ));
@@ -129,13 +140,25 @@ impl Approvals {
         if !self.proves(&seen(open, plan), second) {
             return Ok(Worth::Stale("things have changed since the plan that was approved"));
         }
-        used.retain(|it| it.1 > clock.unix);
-        if used.len() >= MAX_USED {
-            let said = format!("{MAX_USED} approvals were used in {} minutes", LIFETIME / 60);
-            return Err(Error::new(Kind::Busy, said).hint("Try again later"));
+        used.retain(|it| it.expiry > clock.unix);
+        let mut caller = [0; TAG];
+        caller.copy_from_slice(&digest(&SHA256, plan.caller.as_bytes()).as_ref()[..TAG]);
+        for (who, most) in [(Some(caller), MAX_OF_ONE), (None, MAX_USED)] {
+            let theirs = || used.iter().filter(|it| who.is_none_or(|who| it.caller == who));
+            if theirs().count() < most {
+                continue;
+            }
+            let soonest = theirs().map(|it| it.expiry).min().unwrap_or_default();
+            let whose = if who.is_some() { "one caller" } else { "all callers" };
+            let minutes = LIFETIME / 60;
+            let said = format!("{most} approvals in {minutes} minutes is the most for {whose}");
+            return Err(Error::new(Kind::Busy, said).hint(format!(
+                "Try again in {} s; a call that names several objects needs only one approval",
+                soonest.saturating_sub(clock.unix)
+            )));
         }
         if take {
-            used.push((nonce, expiry));
+            used.push(Used { nonce, expiry, caller });
         }
         Ok(Worth::Approved)
     }
@@ -263,17 +286,48 @@ mod tests {
     }
 
     #[test]
-    fn what_was_used_is_remembered_within_a_bound() {
+    fn what_was_used_is_remembered_within_bounds_and_one_caller_leaves_some_to_others() {
         let args = Object::new();
-        let plan = Plan { caller: "a", tool: "b", arguments: &args, targets: &[], state: "" };
         let approvals = Approvals::new(None).unwrap();
-        let redeem = |unix| {
+        let redeem = |caller: &str, unix| {
+            let plan = Plan { caller, tool: "b", arguments: &args, targets: &[], state: "" };
             let token = approvals.issue(&plan, &at(unix)).unwrap();
             approvals.redeem(&token, &plan, &at(unix)).map(drop)
         };
-        (0..MAX_USED).for_each(|_| redeem(1000).unwrap());
-        assert_eq!(redeem(1001).unwrap_err().kind(), Kind::Busy);
-        assert!(redeem(1600).is_ok());
-        assert_eq!(approvals.used.lock().unwrap().len(), 1);
+        (0..MAX_OF_ONE).for_each(|_| redeem("oauth:u1", 1000).unwrap());
+        let mine = redeem("oauth:u1", 1001).unwrap_err();
+        assert_eq!(mine.kind(), Kind::Busy);
+        assert_eq!(
+            mine.to_string(),
+            "256 approvals in 10 minutes is the most for one caller. Try again in 599 s; a call that \
+             names several objects needs only one approval"
+        );
+        // The same name by another way of signing in is another caller.
+        for other in ["oauth:u2", "api_key:u1", "local:u1"] {
+            redeem(other, 1001).unwrap();
+        }
+        let mut others = 0;
+        while approvals.used.lock().unwrap().len() < MAX_USED {
+            redeem(&format!("oauth:other{}", others / MAX_OF_ONE), 1001).unwrap();
+            others += 1;
+        }
+        let all = redeem("oauth:new", 1001).unwrap_err();
+        assert_eq!(all.kind(), Kind::Busy);
+        assert!(all.to_string().contains("4096 approvals in 10 minutes is the most for all"));
+        assert!(redeem("oauth:u1", 1600).is_ok());
+        assert!(redeem("oauth:new", 1601).is_ok());
+        assert_eq!(approvals.used.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn a_look_uses_nothing_up() {
+        let args = Object::new();
+        let plan = Plan { caller: "a", tool: "b", arguments: &args, targets: &[], state: "" };
+        let approvals = Approvals::new(None).unwrap();
+        let token = approvals.issue(&plan, &at(1000)).unwrap();
+        for _ in 0..=MAX_OF_ONE {
+            assert_eq!(approvals.look(&token, &plan, &at(1000)).unwrap(), Worth::Approved);
+        }
+        approvals.redeem(&token, &plan, &at(1000)).unwrap();
     }
 }

@@ -26,7 +26,7 @@ pub enum Way {
 #[derive(Clone, Debug)]
 pub struct Port {
     pub machine: MachineRef,
-    /// Lower-case hex digits alone: of the BIOS, of the instance.
+    /// As [`plain`](crate::text::uuid::plain) spells them: of the BIOS, of the instance.
     pub uuids: Vec<String>,
     /// Its name within the machine, such as `Serial port 1`.
     pub label: String,

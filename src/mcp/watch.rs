@@ -76,8 +76,16 @@ pub enum Seen {
 impl Seen {
     /// The console of a URI, as the caller may see it; asks the hypervisor.
     pub fn of(gate: &Gate, caller: &Caller, uri: &str) -> Result<Seen> {
+        Seen::noted(gate, caller, uri, "resources/subscribe")
+    }
+
+    /// Whoever begins to look on has a line in the audit log; the end of it has none.
+    fn noted(gate: &Gate, caller: &Caller, uri: &str, method: &'static str) -> Result<Seen> {
+        let mut noted = gate.noted(&caller.who, method, json::object([("uri", json::text(uri))]));
         let call = reading(gate, caller.cancel.clone());
-        let console = resources::console(gate, &call, &caller.who, uri)?;
+        let console = resources::console(gate, &call, &caller.who, uri, method);
+        noted.end(console.as_ref().err());
+        let console = console?;
         let now = console.status();
         Ok(Seen::Console { uri: uri.to_owned(), console, last: (now.position, now.state) })
     }
@@ -207,7 +215,7 @@ impl Watches {
 pub fn seen_of(gate: &Gate, caller: &Caller, uris: &[String], tasks: Vec<Arc<Task>>) -> Vec<Seen> {
     let mut all: Vec<Seen> = tasks.into_iter().map(Seen::task).collect();
     for uri in uris {
-        match Seen::of(gate, caller, uri) {
+        match Seen::noted(gate, caller, uri, "subscriptions/listen") {
             Ok(it) => all.push(it),
             Err(error) => crate::logging::info!("`{uri}` is not subscribed to: {error}"),
         }

@@ -72,7 +72,7 @@ pub struct About {
     pub place: Place,
     /// The machine's name for people.
     pub name: String,
-    /// As [`uuid`](crate::serial::suboption::uuid) spells them: BIOS, instance.
+    /// As [`plain`](crate::text::uuid::plain) spells them: BIOS, instance.
     pub uuids: Vec<String>,
 }
 
@@ -106,9 +106,8 @@ pub(crate) struct Inner {
 
 struct Thread {
     executor: Arc<Executor<'static>>,
-    /// Dropped to end it.
-    stop: Sender<()>,
-    handle: JoinHandle<()>,
+    /// The first is dropped to end it; whoever ends it has taken both.
+    end: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 fn locked<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -374,7 +373,7 @@ impl Inner {
             let _ = smol::block_on(running.run(stopped.recv()));
         };
         match begin("serial", Box::new(run)) {
-            Ok(handle) => *thread = Some(Thread { executor, stop, handle }),
+            Ok(handle) => *thread = Some(Thread { executor, end: Some((stop, handle)) }),
             Err(why) => log::error!("there is no thread for serial consoles: {why}"),
         }
         task
@@ -438,19 +437,23 @@ impl Inner {
 
     fn close(&self) {
         let all = std::mem::take(&mut *locked(&self.all));
-        drop(std::mem::take(&mut locked(&self.desk).tasks));
+        let tasks = std::mem::take(&mut locked(&self.desk).tasks);
+        drop(tasks);
         for (console, _) in &all {
             console.end();
         }
-        if let Some(thread) = locked(&self.thread).take() {
-            drop(thread.stop);
+        // Without the lock: the thread may have just let somebody in, and waits for it to run them.
+        let end = locked(&self.thread).as_mut().and_then(|it| it.end.take());
+        if let Some((stop, handle)) = end {
+            drop(stop);
             // The last handle may have been a task's.
-            if thread.handle.thread().id() != std::thread::current().id() {
-                let _ = thread.handle.join();
+            if handle.thread().id() != std::thread::current().id() {
+                let _ = handle.join();
             }
-            // And with it what its tasks hold.
-            drop(thread.executor);
         }
+        // And with it what its tasks hold, those too that were begun meanwhile.
+        let thread = locked(&self.thread).take();
+        drop(thread);
         for (console, record) in &all {
             finish(console, record.as_deref());
         }

@@ -5,8 +5,9 @@
 //! the machine tells who it is only on being asked; until [`Event::Identified`] nothing of what it
 //! sends may be shown to anybody.
 
-use crate::serial::suboption::{Fact, KNOWN, Word, code, uuid};
+use crate::serial::suboption::{Fact, KNOWN, Word, code};
 use crate::serial::telnet::{self, Role, Telnet};
+use crate::text::uuid;
 
 /// Answers are at most so many times as long as what was fed: an offer of the extension is answered
 /// with all codes.
@@ -16,7 +17,7 @@ pub const GROWTH: usize = 12;
 // unverified: that a lone host answers for BIOS and location.
 const ASKED: [Fact; 4] = [Fact::VcUuid, Fact::Name, Fact::BiosUuid, Fact::LocationUuid];
 
-/// Who a machine says that it is; UUIDs as [`uuid`] spells them.
+/// Who a machine says that it is; UUIDs as [`uuid::plain`] spells them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[allow(missing_docs)]
 pub struct Identity {
@@ -180,7 +181,7 @@ impl Proxy {
                 let text = String::from_utf8_lossy(text);
                 let value = match fact {
                     Fact::Name => (!text.is_empty()).then(|| text.into_owned()),
-                    _ => uuid(&text),
+                    _ => uuid::plain(&text),
                 };
                 let place = match fact {
                     Fact::VcUuid => &mut self.identity.vc_uuid,

@@ -15,5 +15,6 @@ pub mod secret;
 pub mod sorted;
 pub mod split;
 pub mod time;
+pub mod uuid;
 pub mod words;
 pub mod xml;

@@ -155,7 +155,7 @@ const CONSOLES: &str = "read_serial";
 
 /// The text of a resource; NotFound for a URI that means none.
 pub fn read(gate: &Gate, call: &Call, who: &Principal, uri: &str) -> Result<String> {
-    let (server, what) = meant(gate, who, uri)?;
+    let (server, what) = meant(gate, who, uri, "resources/read")?;
     let call = call.clone().with_rights(Rights::ReadOnly);
     let host = server.host.as_ref();
     let (key, rows) = match &what {
@@ -172,8 +172,14 @@ pub fn read(gate: &Gate, call: &Call, who: &Principal, uri: &str) -> Result<Stri
 }
 
 /// The console that a URI means, to be watched; NotFound for one that means none.
-pub fn console(gate: &Gate, call: &Call, who: &Principal, uri: &str) -> Result<Console> {
-    match meant(gate, who, uri)? {
+pub fn console(
+    gate: &Gate,
+    call: &Call,
+    who: &Principal,
+    uri: &str,
+    method: &str,
+) -> Result<Console> {
+    match meant(gate, who, uri, method)? {
         (server, What::Console { vm, port }) => {
             let call = call.clone().with_rights(Rights::ReadOnly);
             let desk = Desk { server, consoles: &gate.consoles, call: &call };
@@ -187,7 +193,12 @@ pub fn console(gate: &Gate, call: &Call, who: &Principal, uri: &str) -> Result<C
 }
 
 /// What a URI means, and on which server.
-fn meant<'a>(gate: &'a Gate, who: &Principal, uri: &str) -> Result<(&'a Server, What)> {
+fn meant<'a>(
+    gate: &'a Gate,
+    who: &Principal,
+    uri: &str,
+    method: &str,
+) -> Result<(&'a Server, What)> {
     let unknown = || {
         let known: Vec<String> = RESOURCES.iter().map(self::uri).collect();
         Error::new(Kind::NotFound, format!("no resource `{}`", crate::error::quoted(uri)))
@@ -197,7 +208,7 @@ fn meant<'a>(gate: &'a Gate, who: &Principal, uri: &str) -> Result<(&'a Server, 
     let denied = |error: Error, needs: Level| {
         if error.kind() == Kind::Denied {
             let uri = json::object([("uri", json::text(crate::error::quoted(uri)))]);
-            gate.denied(who, "resources/read", uri, needs);
+            gate.denied(who, method, uri, needs);
         }
         error
     };

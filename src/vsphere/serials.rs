@@ -10,6 +10,7 @@ use crate::hv::call::Call;
 use crate::hv::model::{MachineRef, PowerState};
 use crate::hv::serials::{Home, Port, Serials, Way};
 use crate::text::order;
+use crate::text::uuid;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::devices::{label, of_kind};
 use crate::vsphere::door::certificate;
@@ -125,17 +126,11 @@ impl Found {
             at: MachineRef { id, name, path: String::new() },
             parent: row.reference("parent").cloned(),
             host: row.reference("runtime.host").cloned(),
-            uuids: uuids.iter().filter_map(|it| plain(row.text(it)?)).collect(),
+            uuids: uuids.iter().filter_map(|it| uuid::plain(row.text(it)?)).collect(),
             powered: row.text("runtime.powerState").map(power) == Some(PowerState::On),
             devices: of_kind(row.items("config.hardware.device"), PORT).cloned().collect(),
         }
     }
-}
-
-/// A UUID without what people write into it.
-fn plain(uuid: &str) -> Option<String> {
-    let digits = uuid.chars().filter(char::is_ascii_hexdigit);
-    Some(digits.map(|it| it.to_ascii_lowercase()).collect()).filter(|it: &String| !it.is_empty())
 }
 
 fn port(it: &Found, device: &Object, host: Option<&Station>, lines: Option<&str>) -> Port {
@@ -223,7 +218,7 @@ mod tests {
             .with("connectable", way);
         let id = |name: &str| Value::from(name);
         let state = if powered { "poweredOn" } else { "poweredOff" };
-        let uuid = id("42 0D-aB");
+        let uuid = id("420D0001-0002-0003-0004-00000000ABcd");
         let row = Row::made(
             "VirtualMachine",
             "vm-1",
@@ -249,7 +244,7 @@ mod tests {
         assert_eq!((it.way, it.closed, it.trouble), (way, false, None));
         assert_eq!(
             (it.address.as_str(), &it.uuids[..]),
-            ("telnets://10.0.0.1:2001", &["420dab".to_owned()][..])
+            ("telnets://10.0.0.1:2001", &["420d000100020003000400000000abcd".to_owned()][..])
         );
         let raw = told(line("fd00::9:2001", true, None), true, true);
         assert!(matches!(raw.way, Way::Dial { telnet: false, tls: false, port: 2001, .. }));

@@ -245,10 +245,9 @@ pub fn json(bytes: &[u8]) {
     // The last digits of a fraction may change; that it is JSON may not.
     let written = json::write(&value);
     assert!(json::parse(&written).is_ok(), "{written} is not read again");
-    if matches!(value, Value::Object(_)) {
+    if let Value::Object(given) = value {
         for (_, tool) in jumpvisor::tools::all() {
-            let Ok(Value::Object(given)) = json::parse(text) else { return };
-            if let Ok(args) = Args::check(tool.args, given) {
+            if let Ok(args) = Args::check(tool.args, given.clone()) {
                 json::write_object(&args.for_audit());
             }
         }

@@ -7,7 +7,7 @@
 COMMAND serves MCP at MCP_HOST and MCP_PORT (`{port}` in it is the port, too): `jumpvisor serve`. The
 parts, all of them when none is given:
 
-    calls      without sign-in or approval: what `sdk_stdio.py` checks, and how it ends
+    calls      without sign-in or approval: what `sdk_checks.py` checks, and how it ends
     approval   the person is asked, and says yes, no, or cannot be asked
     consoles   a client is told that a console has said something (COMMAND gets `--demo` as its first
                argument, and `edge01` there has a serial port)
@@ -33,12 +33,13 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
 
 import peer
+import sdk_checks
 import sdk_signin
-import sdk_stdio
 import serving
-from sdk_stdio import MODERN, bad, expect, good, state, text
+from sdk_checks import MODERN, state
+from tally import Tally, bad, expect, good, text
 
-# ---- What the checks assume of jumpvisor's answers, beside what sdk_stdio.py says.
+# ---- What the checks assume of jumpvisor's answers, beside what sdk_checks.py says.
 
 OPEN = {"APPROVAL": "off"}
 ASKING = {"APPROVAL": "destructive"}
@@ -58,24 +59,24 @@ async def connect(url, mode, headers=None, auth=None, **more):
 async def calls(t, mode, server, sim):
     with t.check("connects, serves and lets go"):
         async with connect(server.url, mode) as client:
-            capabilities = await sdk_stdio.era(t, client, mode)
-            await sdk_stdio.listing(t, client)
-            names = await sdk_stdio.reading(t, client, sim)
+            capabilities = await sdk_checks.era(t, client, mode)
+            await sdk_checks.listing(t, client)
+            names = await sdk_checks.reading(t, client, sim)
             with t.check("has VMs to go on with"):
                 expect(names, "no rows from list_vms: the other checks were not tried")
             if names:
-                await sdk_stdio.errors(t, client, names)
-                await sdk_stdio.power(t, client, names[-1])
-                await sdk_stdio.snapshot(t, client, names[-1], sim)
-                await sdk_stdio.together(t, client, names, sim)
-                await sdk_stdio.offers(t, client, names, capabilities)
+                await sdk_checks.errors(t, client, names)
+                await sdk_checks.power(t, client, names[-1])
+                await sdk_checks.snapshot(t, client, names[-1], sim)
+                await sdk_checks.together(t, client, names, sim)
+                await sdk_checks.offers(t, client, names, capabilities)
     with t.check("eight clients at once, each with its own answers"):
 
         async def one(number):
             async with connect(server.url, mode) as client:
                 for limit in (1, 2):
                     result = good(await client.call_tool("list_vms", {"limit": limit}))
-                    expect(len(sdk_stdio.vms(result)) == limit, f"client {number}: {result.structured_content}")
+                    expect(len(sdk_checks.vms(result)) == limit, f"client {number}: {result.structured_content}")
 
         async with anyio.create_task_group() as group:
             for number in range(8):
@@ -104,7 +105,7 @@ async def approval(t, mode, server, sim):
 
     async def ready(client):
         nonlocal name
-        name = name or sdk_stdio.vms(good(await client.call_tool("list_vms", {})))[-1]["name"]
+        name = name or sdk_checks.vms(good(await client.call_tool("list_vms", {})))[-1]["name"]
         with contextlib.suppress(AssertionError):
             await client.call_tool("power_on", {"name": name})
         expect(await state(client, name) == "on", f"{name} is not on")
@@ -149,7 +150,7 @@ async def approval(t, mode, server, sim):
             await ready(client)
             plan = good(await client.call_tool("power_off", {"name": name}))
             token = plan.structured_content[TOKEN]
-            rows = sdk_stdio.vms(good(await client.call_tool("list_vms", {"power_state": "on"})))
+            rows = sdk_checks.vms(good(await client.call_tool("list_vms", {"power_state": "on"})))
             others = [("reset_vm", name), *(("power_off", row["name"]) for row in rows if row["name"] != name)]
             sim.forget_counts()
             for tool, vm in others:
@@ -256,7 +257,7 @@ def main():
     options.command[0] = os.path.abspath(options.command[0])  # no links followed: a venv is one
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost"
     warnings.simplefilter("ignore")  # of the client, about the older era
-    tally = sdk_stdio.Tally()
+    tally = Tally()
     parts = options.part or ["calls", "approval", "consoles", "signin", "typescript"]
     modes = options.mode or ["legacy", MODERN, "auto"]
 

@@ -23,7 +23,8 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientMetadata
 
 import oidc
 import serving
-from sdk_stdio import MODERN, bad, expect, follow, good, vms
+from sdk_checks import MODERN, vms
+from tally import bad, expect, follow, good
 
 BACK = "http://127.0.0.1:9/back"  # nothing is there: `Person` stops before it
 ROTATED_WITHIN = 45  # seconds; an unknown key is looked for once in 30

@@ -7,9 +7,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use jumpvisor::serial::hub::{Console, Hub, Settings, Way, socket_path};
+use jumpvisor::serial::hub::{Console, Hub, Settings, State, Way, socket_path};
 
 use crate::rig::{
     Folder, Known, PATIENCE, about, accept, connected, every_byte, listener, patient, said, soon,
@@ -371,4 +372,28 @@ fn who_only_looks_whether_somebody_is_here_is_no_session() {
     let told = || rig.known.sessions.lock().unwrap().clone();
     soon("told", || told().iter().any(|it| it.contains("typed: 1")));
     assert_eq!(told().iter().filter(|it| it.contains("at the socket")).count(), 2, "{:?}", told());
+}
+
+#[test]
+fn who_comes_in_while_the_consoles_end_holds_nobody_up() {
+    let rig = rig();
+    let ((here, came), (go, going), (done, ended)) = (channel(), channel::<()>(), channel());
+    let (hub, console) = (rig.hub.clone(), rig.console.clone());
+    // On the thread that lets people in.
+    rig.hub.each(PATIENCE, move || {
+        here.send(()).unwrap();
+        let _ = going.recv();
+        hub.lend(&console, "127.0.0.1:0".parse().unwrap()).unwrap();
+    });
+    came.recv_timeout(PATIENCE).unwrap();
+    let hub = rig.hub.clone();
+    std::thread::spawn(move || {
+        hub.close();
+        done.send(()).unwrap();
+    });
+    soon("the end begins", || rig.console.status().state == State::Lost);
+    // Until it waits for that thread.
+    std::thread::sleep(Duration::from_millis(100));
+    go.send(()).unwrap();
+    ended.recv_timeout(PATIENCE).expect("the end");
 }

@@ -85,7 +85,8 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
         }
         _ => damaged(key, "key"),
     })?;
-    let with = |error: rustls::Error| match error {
+    let with = |error: rustls::Error| {
+        match error {
         rustls::Error::InconsistentKeys(_) => Error::usage(format!(
             "the key in `{}` is not that of the certificate in `{name}`",
             key.display()
@@ -93,7 +94,11 @@ fn load(certificate: &Path, key: &Path) -> Result<Arc<ServerConfig>> {
         .hint("Name the key that the certificate was requested with"),
         rustls::Error::InvalidCertificate(_) => damaged(certificate, "certificate"),
         _ => Error::usage(format!("the key in `{}` cannot be used", key.display()))
-            .hint("It must be an ECDSA key (P-256 or P-384); RSA keys are not taken here"),
+            .hint(
+                "RSA keys are not taken here; have a certificate issued for an ECDSA key: openssl \
+                 ecparam -name prime256v1 -genkey -noout. An authority with an RSA key does that too",
+            ),
+    }
     };
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
