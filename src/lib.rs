@@ -16,6 +16,7 @@
 //!  serial                              telnet, transcripts, text of consoles: pure
 //!  auth                                who asks, and what they may do: sign-in, rights
 //!  audit  metrics  text  error         pure helpers
+//!  threads                             work beside other work
 //! ```
 //!
 //! One way through, for a call over MCP:
@@ -70,6 +71,7 @@ pub mod serial;
 #[cfg(feature = "demo")]
 pub mod sim;
 pub mod text;
+pub mod threads;
 pub mod tools;
 pub mod vim;
 pub mod vsphere;

@@ -25,45 +25,46 @@ const LAYERS: &[(&str, &str, &str)] = &[
     // rustix: openat2, which the standard library lacks.
     ("files", "error text web", "rustix"),
     ("metrics", "text", ""),
+    ("threads", "", ""),
     // ring: digests of certificates for pins. listenfd, rustix, smol: the server's sockets.
     (
         "web",
-        "error text",
+        "error text threads",
         "flate2 listenfd ring rustix rustls rustls_native_certs smol ureq webpki",
     ),
     // web: its listeners, its TLS without waiting. ring: the secrets of moves. rustix: keepalive.
-    ("serial", "error text web", "ring rustix rustls smol"),
+    ("serial", "error text web threads", "ring rustix rustls smol"),
     // ring: digests of the files. roxmltree: the descriptor's tree.
     ("ova", "error text web", "ring roxmltree"),
     // flate2: the schema is carried deflated.
     ("vim", "error text", "flate2"),
     // text: the type that holds secrets.
-    ("hv", "error text", ""),
+    ("hv", "error text threads", ""),
     // roxmltree: `decode` walks the tree that `text::xml` has parsed; wrapping each node in a type
     // of our own would only give the same things other names. Parsing stays in `text::xml`.
     // memchr: `quick` reads rows by searching.
-    ("vsphere", "error text web hv vim", "memchr roxmltree"),
+    ("vsphere", "error text web hv vim threads", "memchr roxmltree"),
     // rcgen: its certificate when it listens. roxmltree: its own reader of requests. flate2: PNG and
     // its inventory. miniserde: the state file. ring: digests of uploads.
     ("sim", "error text web vim", "flate2 miniserde rcgen ring roxmltree rustls"),
     // ring: random correlation ids.
-    ("tools", "error text audit auth metrics files ova hv serial", "ring"),
+    ("tools", "error text audit auth metrics files ova hv serial threads", "ring"),
     ("tools/esxi", "error text audit auth metrics files ova hv tools vsphere vim", ""),
     // web: the edge gives its requests to mcp/http.rs.
-    ("mcp", "error text audit auth metrics files web hv serial tools", "smol"),
+    ("mcp", "error text audit auth metrics files web hv serial tools threads", "smol"),
     // auth: the words of levels. zeroize: whole env files are read, passwords in them, and wiped after.
     ("config", "error text auth", "zeroize"),
     ("logging", "error text", ""),
     // rustls: how consoles check a host, handed on.
     (
         "app",
-        "error text audit auth metrics files web hv serial vsphere sim tools mcp config logging",
+        "error text audit auth metrics files web hv serial vsphere sim tools mcp config logging threads",
         "async_signal rustls smol",
     ),
     // rustix: a raw terminal.
     (
         "cli",
-        "error text audit auth metrics files web hv serial sim tools mcp config logging app",
+        "error text audit auth metrics files web hv serial sim tools mcp config logging app threads",
         "argh rustix",
     ),
     ("main", "cli", ""),

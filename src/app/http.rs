@@ -6,7 +6,6 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -18,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::mcp::http;
 use crate::mcp::http::door::Door;
 use crate::mcp::pool::Size;
+use crate::threads::{Words, begin};
 use crate::tools::run::Gate;
 use crate::web::no_proxy::in_range;
 use crate::web::serve::handler::{Answer, Handler, Request, Responder};
@@ -261,17 +261,17 @@ impl Http {
     /// Accepts nothing more, lets what runs come to its end within a bound, and tells the rest to stop
     /// while its clients still hear what became of it.
     pub fn end(self) {
-        let (over, ended) = channel::<()>();
-        let service = Arc::clone(&self.service);
+        let (over, service) = (Words::default(), Arc::clone(&self.service));
+        let ended = over.clone();
         let hurry = move || {
-            if ended.recv_timeout(LAST_CALLS) == Err(RecvTimeoutError::Timeout) {
+            if ended.next(Some(LAST_CALLS)).is_none() {
                 service.hurry();
             }
         };
-        let told = std::thread::Builder::new().name("ending".to_owned()).spawn(hurry);
+        let told = begin("ending", Box::new(hurry));
         let more = told.map_or(Duration::ZERO, |_| LAST_DEEDS);
         let cut = self.server.stop(LAST_CALLS + more);
-        drop(over);
+        over.say(());
         if cut > 0 {
             log::warn!("{cut} requests were cut off because they took too long to end");
         }

@@ -14,6 +14,7 @@ use crate::hv;
 use crate::hv::call::{Call, Cancel, Rights};
 use crate::hv::serials::Port;
 use crate::serial::hub::{Hub, Place, Way};
+use crate::threads::begin;
 use crate::tools::serial_line::about;
 use crate::web::serve::listen::who_listens;
 
@@ -92,7 +93,7 @@ impl Keeper {
         for mut share in shares.into_iter().filter(|it| !it.is_empty()) {
             let (consoles, cancel, hub) =
                 (Arc::clone(consoles), cancel.clone(), gate.consoles.clone());
-            let work = move || {
+            let work = Box::new(move || {
                 while !cancel.is_cancelled() {
                     for turn in share.iter_mut().filter(|it| keeps.open && it.may_be_soon()) {
                         if hub.was_touched(&turn.name) {
@@ -107,9 +108,8 @@ impl Keeper {
                     let rest = next.map(|it| it.saturating_duration_since(Instant::now()));
                     thread::park_timeout(rest.unwrap_or(ROUND).min(SOON));
                 }
-            };
-            let thread = thread::Builder::new().name("consoles".to_owned()).spawn(work);
-            threads.push(thread.map_err(|why| {
+            });
+            threads.push(begin("consoles", work).map_err(|why| {
                 Error::new(Kind::Busy, format!("no thread for the consoles: {why}"))
             })?);
         }

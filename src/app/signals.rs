@@ -7,6 +7,7 @@ use async_signal::{Signal, Signals};
 use smol::stream::StreamExt as _;
 
 use crate::error::{Error, Kind, Result};
+use crate::threads;
 
 /// Runs `then` on a thread of its own when the system asks this process to end. Asked once more,
 /// the process ends at once: whoever insists must not have to reach for SIGKILL.
@@ -24,7 +25,7 @@ pub fn on_signals(
     };
     let wanted = [Signal::Term, Signal::Int, Signal::Hup];
     let mut signals = Signals::new(wanted).map_err(unable)?;
-    let watch = move || {
+    let watch = Box::new(move || {
         let mut then = Some(then);
         while let Some(Ok(signal)) = smol::block_on(signals.next()) {
             match (&mut hangup, then.take()) {
@@ -44,8 +45,7 @@ pub fn on_signals(
                 }
             }
         }
-    };
-    let thread = std::thread::Builder::new().name("signals".to_owned());
-    thread.spawn(watch).map_err(unable)?;
+    });
+    threads::begin("signals", watch).map_err(unable)?;
     Ok(())
 }

@@ -6,7 +6,6 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Read, Write};
-use std::sync::mpsc::channel;
 use std::time::Duration;
 
 use crate::auth::approval::LIFETIME;
@@ -14,6 +13,7 @@ use crate::cli::call::harmless;
 use crate::cli::print;
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::Cancel;
+use crate::threads::{Words, begin};
 
 /// Longest answer that is read, in bytes.
 const LONGEST: u64 = 100;
@@ -35,11 +35,9 @@ pub fn ask(question: &str, cancel: &Cancel) -> Result<bool> {
     if errors.write_all(shown.as_bytes()).and_then(|()| errors.flush()).is_err() {
         return Err(denied("the plan cannot be shown on standard error"));
     }
-    let (said, answer) = channel();
-    let stopped = said.clone();
-    let _hooked = cancel.on_cancel(move || {
-        let _ = stopped.send(None);
-    });
+    let answer = Words::default();
+    let (said, stopped) = (answer.clone(), answer.clone());
+    let _hooked = cancel.on_cancel(move || stopped.say(None));
     // Left behind in its read when the call is cancelled; the process ends then.
     let reader = move || {
         let mut line = String::new();
@@ -47,16 +45,14 @@ pub fn ask(question: &str, cancel: &Cancel) -> Result<bool> {
         if !line.ends_with('\n') {
             let _ = std::io::stderr().write_all(b"\n");
         }
-        let _ = said.send(Some(line));
+        said.say(Some(line));
     };
-    std::thread::Builder::new()
-        .name("answer".to_owned())
-        .spawn(reader)
+    begin("answer", Box::new(reader))
         .map_err(|why| denied(&format!("nobody can be asked: {why}")))?;
-    match answer.recv_timeout(Duration::from_secs(LIFETIME)) {
-        Ok(Some(line)) => Ok(is_yes(&line)),
-        Ok(None) => Err(Error::new(Kind::Cancelled, "cancelled before it was approved")),
-        Err(_) => Err(denied("nobody has answered whether this may be done")),
+    match answer.next(Some(Duration::from_secs(LIFETIME))) {
+        Some(Some(line)) => Ok(is_yes(&line)),
+        Some(None) => Err(Error::new(Kind::Cancelled, "cancelled before it was approved")),
+        None => Err(denied("nobody has answered whether this may be done")),
     }
 }
 

@@ -3,7 +3,6 @@
 use std::io::IsTerminal;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use crate::cli::{CallCommand, approve, print};
@@ -11,6 +10,7 @@ use crate::error::{Error, Kind, Result};
 use crate::hv::call::Cancel;
 use crate::text::json;
 use crate::text::json::{Object, Value};
+use crate::threads::{Words, begin};
 use crate::tools::args;
 use crate::tools::reply::Shown;
 use crate::tools::run::{Asks, Caller, Gate, Outcome, error_object};
@@ -23,11 +23,11 @@ const GRACE: Duration = Duration::from_secs(1);
 pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
     let arguments = arguments(&command.tool, &command.args)?;
     let cancel = Cancel::default();
-    let (done, ended) = std::sync::mpsc::channel();
-    let (on_end, stopped) = (cancel.clone(), done.clone());
+    let ended = Words::default();
+    let (on_end, stopped, done) = (cancel.clone(), ended.clone(), ended.clone());
     crate::app::signals::on_signal(move |_| {
         on_end.cancel();
-        let _ = stopped.send(None);
+        stopped.say(None);
     })?;
     let watcher = (!command.json).then(|| {
         let watcher: Arc<dyn Fn(&_) + Send + Sync> = Arc::new(print::bar);
@@ -45,13 +45,15 @@ pub fn run(gate: Arc<Gate>, command: &CallCommand) -> Result<u8> {
     };
     let hangs = find(&command.tool).is_none_or(|(_, tool)| may_hang(tool));
     let (worker, tool) = (gate.clone(), command.tool.clone());
-    std::thread::spawn(move || {
+    let work = move || {
         let called = catch_unwind(AssertUnwindSafe(|| worker.call(&tool, arguments, caller)));
-        let _ = done.send(Some(called.unwrap_or_else(|_| Outcome::Failed {
+        done.say(Some(called.unwrap_or_else(|_| Outcome::Failed {
             error: Error::bug("a defect of jumpvisor ended this call"),
             correlation: String::new(),
         })));
-    });
+    };
+    begin("call", Box::new(work))
+        .map_err(|why| Error::new(Kind::Busy, format!("no thread for the call: {why}")))?;
     let outcome = outcome(&command.tool, hangs, &ended);
     print::end_bar();
     let status = told(outcome, command.json);
@@ -76,13 +78,10 @@ fn told(outcome: Outcome, as_json: bool) -> Result<u8> {
 /// How the call ends. After a signal a call that changes something is seen to its end, because it
 /// stops its tasks and cleans up, as does one that writes a file here; one that only reads may be left
 /// where it `hangs`.
-fn outcome(tool: &str, hangs: bool, ended: &Receiver<Option<Outcome>>) -> Outcome {
-    let mut next = ended.recv().ok();
+fn outcome(tool: &str, hangs: bool, ended: &Words<Option<Outcome>>) -> Outcome {
+    let mut next = ended.next(None);
     if matches!(next, Some(None)) {
-        next = match hangs {
-            true => ended.recv_timeout(GRACE).ok(),
-            false => ended.recv().ok(),
-        };
+        next = ended.next(hangs.then_some(GRACE));
     }
     next.flatten().unwrap_or_else(|| {
         let error = Error::new(Kind::Cancelled, "stopped before the server answered");

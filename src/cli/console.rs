@@ -20,6 +20,7 @@ use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::{Call, Cancel, Rights};
 use crate::serial::hub::Console;
 use crate::text::json;
+use crate::threads::begin;
 use crate::tools::run::{Gate, correlation_id};
 use crate::tools::serial_line::{DIAL, Desk, Found, SCREEN, screenful, state};
 
@@ -224,7 +225,7 @@ impl Session {
                 }
             }
         };
-        std::thread::Builder::new().name("output".to_owned()).spawn(work)
+        begin("output", Box::new(work))
     }
 
     fn listen(&mut self, input: &Receiver<Input>) -> u8 {
@@ -319,6 +320,6 @@ fn typed() -> Receiver<Input> {
             }
         }
     };
-    let _ = std::thread::Builder::new().name("input".to_owned()).spawn(read);
+    let _ = begin("input", Box::new(read));
     receiver
 }

@@ -1,7 +1,6 @@
 //! What runs until it is told to end: MCP on standard input and output, and the daemon.
 
 use std::io::BufReader;
-use std::sync::mpsc::channel;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::hv::fleet::Server;
 use crate::mcp::stdio::{Settings, Stdio};
+use crate::threads::{Words, begin};
 use crate::tools::offer::Offer;
 use crate::tools::run::Gate;
 
@@ -47,7 +47,8 @@ pub fn daemon(
     sink: Sink,
 ) -> Result<u8> {
     let inherited = daemon::inherited()?;
-    let (stop, stopped) = channel();
+    let stopped = Words::default();
+    let stop = stopped.clone();
     let running: Arc<OnceLock<Daemon>> = Arc::default();
     let theirs = Arc::clone(&running);
     let reload = move || {
@@ -55,13 +56,10 @@ pub fn daemon(
             daemon.reload();
         }
     };
-    let then = move |_| {
-        let _ = stop.send(());
-    };
-    signals::on_signals(Some(Box::new(reload)), Box::new(then))?;
+    signals::on_signals(Some(Box::new(reload)), Box::new(move |_| stop.say(())))?;
     let started = Daemon::start(config, servers, offer, sink, inherited, command.without_sign_in)?;
     let daemon = running.get_or_init(|| started);
-    let _ = stopped.recv();
+    stopped.next(None);
     end_within(daemon.end(), PATIENCE);
     Ok(0)
 }
@@ -87,11 +85,14 @@ pub fn end_sessions(gate: Arc<Gate>) {
 }
 
 fn end_within(gate: Arc<Gate>, patience: Duration) {
-    let (done, ended) = channel();
-    std::thread::spawn(move || {
+    let ended = Words::default();
+    let done = ended.clone();
+    let work = move || {
         gate.consoles.close();
         gate.fleet.close();
-        let _ = done.send(());
-    });
-    let _ = ended.recv_timeout(patience);
+        done.say(());
+    };
+    if begin("sessions", Box::new(work)).is_ok() {
+        ended.next(Some(patience));
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
+use crate::threads::begin;
 
 /// What the caller may do to a hypervisor; checked again by the session itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +43,13 @@ struct Cancelled {
     hooks: Mutex<Vec<(u64, Hook)>>,
 }
 
+/// Hooks may wait for others, so whoever cancels is not held up by them.
+fn run(hooks: Box<dyn FnOnce() + Send>) {
+    if let Err(why) = begin("cancelling", hooks) {
+        log::error!("no thread to stop what is under way: {why}");
+    }
+}
+
 /// Takes its hook back when it is dropped.
 pub struct Hooked {
     cancel: Cancel,
@@ -56,7 +64,7 @@ impl Cancel {
         }
         let hooks = std::mem::take(&mut *self.hooks());
         if !hooks.is_empty() {
-            std::thread::spawn(move || hooks.iter().for_each(|(_, hook)| hook()));
+            run(Box::new(move || hooks.iter().for_each(|(_, hook)| hook())));
         }
     }
 
@@ -71,7 +79,7 @@ impl Cancel {
         let hook: Hook = Arc::new(hook);
         let mut hooks = self.hooks();
         if self.is_cancelled() {
-            std::thread::spawn(move || hook());
+            run(Box::new(move || hook()));
         } else {
             hooks.push((id, hook));
         }

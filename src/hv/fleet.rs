@@ -5,6 +5,7 @@
 use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::Host;
 use crate::hv::guest::Login;
+use crate::threads::side_by_side;
 
 /// A server and the `host` value that means it.
 pub struct Server {
@@ -76,9 +77,9 @@ impl Fleet {
 
     /// Ends every session, side by side, so that one dead server does not delay the others.
     pub fn close(&self) {
-        std::thread::scope(|scope| {
-            for server in &self.servers {
-                scope.spawn(|| server.host.close());
+        side_by_side(self.servers.len(), &|at| {
+            if let Some(server) = self.servers.get(at) {
+                server.host.close();
             }
         });
     }

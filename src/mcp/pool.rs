@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Kind, Result};
+use crate::threads::begin;
 
 /// Jobs that may wait for people at a time, in all and of one caller. Each keeps its thread.
 const WAITING: usize = 64;
@@ -179,7 +180,7 @@ impl Shared {
             return false;
         }
         let shared = self.clone();
-        match std::thread::Builder::new().name("call".to_owned()).spawn(move || shared.work()) {
+        match begin("call", Box::new(move || shared.work())) {
             Ok(_) => {
                 state.threads += 1;
                 true

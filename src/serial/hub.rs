@@ -22,6 +22,7 @@ use crate::serial::desk::Desk;
 use crate::serial::dial;
 use crate::serial::people;
 use crate::serial::record::Record;
+use crate::threads::begin;
 use crate::web::serve::identity::Identity as Certificate;
 use crate::web::serve::listen;
 use crate::web::serve::listen::Listener;
@@ -369,11 +370,10 @@ impl Inner {
         let task = executor.spawn(future);
         let (stop, stopped) = smol::channel::bounded::<()>(1);
         let running = Arc::clone(&executor);
-        let named = std::thread::Builder::new().name("serial".to_owned());
         let run = move || {
             let _ = smol::block_on(running.run(stopped.recv()));
         };
-        match named.spawn(run) {
+        match begin("serial", Box::new(run)) {
             Ok(handle) => *thread = Some(Thread { executor, stop, handle }),
             Err(why) => log::error!("there is no thread for serial consoles: {why}"),
         }

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::Call;
 use crate::hv::model::Machine;
+use crate::threads;
 use crate::tools::args::{Arg, Args};
 use crate::tools::ctx::Ctx;
 use crate::tools::reply::{Record, Reply, Rows};
@@ -57,12 +58,10 @@ impl Targets {
     }
 }
 
+type Work<'a> = dyn Fn(&Call, &Machine) -> Result<String> + Sync + 'a;
+
 /// Does `work` to each machine; it returns what was done in a few words.
-pub fn each(
-    ctx: &Ctx<'_>,
-    targets: &Targets,
-    work: impl Fn(&Call, &Machine) -> Result<String> + Sync,
-) -> Result<Reply> {
+pub fn each(ctx: &Ctx<'_>, targets: &Targets, work: &Work<'_>) -> Result<Reply> {
     let row =
         |machine: &Machine| Record::new().text("vm", &machine.at.name).text("id", &machine.at.id);
     if let ([machine], false) = (&targets.machines[..], targets.many) {
@@ -79,7 +78,7 @@ pub fn each(
         .iter()
         .map(|(word, error)| failure(Record::new().text("vm", word).text("id", ""), error));
     let (mut failed, mut done): (Vec<Record>, Vec<Record>) = (unknown.collect(), Vec::new());
-    let results = side_by_side(ctx, &targets.machines, &work);
+    let results = side_by_side(ctx, &targets.machines, work);
     for (machine, result) in targets.machines.iter().zip(results) {
         match result {
             Ok(what) => done.push(row(machine).text("result", what)),
@@ -92,30 +91,22 @@ pub fn each(
     Ok(Reply::Rows(Rows { failed: count, ..rows }))
 }
 
-fn side_by_side(
-    ctx: &Ctx<'_>,
-    machines: &[Machine],
-    work: &(impl Fn(&Call, &Machine) -> Result<String> + Sync),
-) -> Vec<Result<String>> {
+fn side_by_side(ctx: &Ctx<'_>, machines: &[Machine], work: &Work<'_>) -> Vec<Result<String>> {
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let results: Mutex<Vec<Option<Result<String>>>> = Mutex::new(vec![None; machines.len()]);
     let quiet = ctx.call.unwatched();
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE.min(machines.len()) {
-            scope.spawn(|| {
-                loop {
-                    let at = next.fetch_add(1, Ordering::SeqCst);
-                    let Some(machine) = machines.get(at) else { return };
-                    let result = quiet.check().and_then(|()| work(&quiet, machine));
-                    let finished = done.fetch_add(1, Ordering::SeqCst) + 1;
-                    let percent = 100.0 * finished as f64 / machines.len() as f64;
-                    ctx.call.progress(percent, format!("{finished} of {} VMs", machines.len()));
-                    let mut all = results.lock().unwrap_or_else(|it| it.into_inner());
-                    if let Some(slot) = all.get_mut(at) {
-                        *slot = Some(result);
-                    }
-                }
-            });
+    threads::side_by_side(AT_ONCE.min(machines.len()), &|_| {
+        loop {
+            let at = next.fetch_add(1, Ordering::SeqCst);
+            let Some(machine) = machines.get(at) else { return };
+            let result = quiet.check().and_then(|()| work(&quiet, machine));
+            let finished = done.fetch_add(1, Ordering::SeqCst) + 1;
+            let percent = 100.0 * finished as f64 / machines.len() as f64;
+            ctx.call.progress(percent, format!("{finished} of {} VMs", machines.len()));
+            let mut all = results.lock().unwrap_or_else(|it| it.into_inner());
+            if let Some(slot) = all.get_mut(at) {
+                *slot = Some(result);
+            }
         }
     });
     let all = results.into_inner().unwrap_or_else(|it| it.into_inner());

@@ -3,7 +3,8 @@
 //! It knows `hv` only. Asking for a family that the server lacks is an error that names servers
 //! which have it.
 
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::audit::Audit;
 use crate::auth::principal::Principal;
@@ -29,6 +30,7 @@ use crate::hv::snapshots::Snapshots;
 use crate::hv::stores::Stores;
 use crate::metrics::Metrics;
 use crate::serial::hub::Hub;
+use crate::threads::side_by_side;
 use crate::tools::Level;
 use crate::tools::reply::Record;
 use crate::tools::rights;
@@ -186,7 +188,7 @@ impl<'a> Ctx<'a> {
     /// with its server, and a row for each server that could not be asked.
     pub fn gather<T: Send>(
         &self,
-        list: impl Fn(&'a dyn Host, &Call) -> Result<Vec<T>> + Sync,
+        list: &(dyn Fn(&'a dyn Host, &Call) -> Result<Vec<T>> + Sync),
     ) -> Result<Gathered<'a, T>> {
         let mut gathered = Gathered { found: Vec::new(), unasked: Vec::new() };
         if !self.all_servers() {
@@ -195,18 +197,17 @@ impl<'a> Ctx<'a> {
             return Ok(gathered);
         }
         let defect = || Err(Error::bug("a defect of jumpvisor ended this"));
-        let servers: Vec<&Server> = self.servers().collect();
-        let answers: Vec<Result<Vec<T>>> = std::thread::scope(|scope| {
-            let ask = |server: &'a Server| {
-                let list = &list;
-                scope.spawn(move || list(server.host.as_ref(), &self.call))
-            };
-            let running: Vec<_> = servers.iter().copied().map(ask).collect();
-            running.into_iter().map(|it| it.join().unwrap_or_else(|_| defect())).collect()
+        let answers: Vec<_> = self.servers().map(|it| (it, Mutex::new(None))).collect();
+        side_by_side(answers.len(), &|at| {
+            let Some((server, answer)) = answers.get(at) else { return };
+            let asked = AssertUnwindSafe(|| list(server.host.as_ref(), &self.call));
+            let asked = catch_unwind(asked).unwrap_or_else(|_| defect());
+            *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(asked);
         });
-        for (server, answer) in servers.iter().zip(answers) {
+        for (server, answer) in answers {
             let name = server.name.as_str();
-            match answer {
+            let answer = answer.into_inner().unwrap_or_else(PoisonError::into_inner);
+            match answer.unwrap_or_else(defect) {
                 Ok(found) => gathered.found.extend(found.into_iter().map(|it| (Some(name), it))),
                 Err(error) => gathered
                     .unasked

@@ -145,7 +145,7 @@ fn plan(ctx: &Ctx<'_>, args: &Args, verb: Verb) -> Result<Plan<Switch>> {
 
 fn act(ctx: &Ctx<'_>, switch: Switch) -> Result<Reply> {
     let (power, verb) = (ctx.power()?, switch.verb);
-    batch::each(ctx, &switch.targets, |call, machine| {
+    batch::each(ctx, &switch.targets, &|call, machine| {
         if already(machine, verb) {
             return Ok(format!("already {}", state_words(machine)));
         }

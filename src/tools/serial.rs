@@ -108,7 +108,7 @@ const COLUMNS: &[&str] =
 fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     // Without servers to tell apart a row does not name its own.
     let one = if ctx.all_servers() { None } else { Some(ctx.server()?.name.as_str()) };
-    let gathered = ctx.gather(|host, call| {
+    let gathered = ctx.gather(&|host, call| {
         let mut ports = match host.serials() {
             Some(serials) => serials.ports(call, None)?,
             None => Vec::new(),

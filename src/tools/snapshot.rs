@@ -217,7 +217,7 @@ fn how(new: &NewSnapshot) -> &'static str {
 
 fn create(ctx: &Ctx<'_>, it: Create) -> Result<Reply> {
     let snapshots = ctx.snapshots()?;
-    batch::each(ctx, &it.targets, |call, machine| {
+    batch::each(ctx, &it.targets, &|call, machine| {
         let new = suited(machine, &it.new)?;
         let id = snapshots.create(call, &machine.at, &new)?;
         Ok(format!("snapshot `{}` created {}, id {id}", new.name, how(&new)))

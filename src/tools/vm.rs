@@ -52,7 +52,7 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let depth = if detailed { Depth::Full } else { Depth::Rows };
     let _always_fresh = args.flag(NO_CACHE);
     let wanted = Wanted::read(args)?;
-    let gathered = ctx.gather(|host, call| {
+    let gathered = ctx.gather(&|host, call| {
         let mut machines = host.machines().list(call, depth)?;
         machines.retain(|machine| wanted.takes(machine));
         Ok(machines)

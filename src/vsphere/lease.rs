@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
 use crate::hv::call::{Call, Rights};
+use crate::threads::begin_small;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::collector::Collector;
 use crate::vsphere::session::Session;
@@ -194,8 +195,7 @@ impl Lease {
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("lease".to_owned()).stack_size(256 << 10);
-        thread.spawn(keep).map_err(|error| {
+        begin_small("lease", 256 << 10, Box::new(keep)).map_err(|error| {
             Error::new(Kind::Busy, format!("no thread to keep the lease: {error}"))
         })
     }

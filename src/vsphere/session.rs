@@ -14,6 +14,7 @@ use crate::hv::call::{Call, Rights};
 use crate::text::base64;
 use crate::text::secret::Secret;
 use crate::text::xml;
+use crate::threads::begin_small;
 use crate::vim::table::Method;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::live::Live;
@@ -402,10 +403,7 @@ impl Session {
                 }
             }
         };
-        let name = "idle sessions".to_owned();
-        if let Err(error) =
-            std::thread::Builder::new().name(name).stack_size(128 << 10).spawn(watch)
-        {
+        if let Err(error) = begin_small("idle sessions", 128 << 10, Box::new(watch)) {
             log::warn!("no thread to end idle sessions: {error}");
         }
     }

@@ -15,6 +15,7 @@ use crate::text::json;
 use crate::text::json::{Object, Value};
 use crate::text::nearest::nearest;
 use crate::text::order;
+use crate::threads::side_by_side;
 use crate::vsphere::Vsphere;
 use crate::vsphere::rest::Ask;
 use crate::vsphere::session::Session;
@@ -228,7 +229,7 @@ fn fetch(
     }
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let results: Mutex<Vec<(usize, Result<Value>)>> = Mutex::default();
-    let work = || {
+    let work = |_: usize| {
         while !failed.load(Ordering::SeqCst) {
             let at = next.fetch_add(1, Ordering::SeqCst);
             let Some(id) = ids.get(at) else { return };
@@ -242,12 +243,8 @@ fn fetch(
         }
     };
     match ids.len() {
-        0..=1 => work(),
-        count => std::thread::scope(|scope| {
-            for _ in 0..AT_ONCE.min(count) {
-                scope.spawn(work);
-            }
-        }),
+        0..=1 => work(0),
+        count => side_by_side(AT_ONCE.min(count), &work),
     }
     let mut found = Vec::new();
     for (_, result) in

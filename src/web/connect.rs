@@ -5,8 +5,9 @@
 //! here is wrapped in [`Unreached`], which proves that no byte of a request was sent.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::io::{Read, Write};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,15 +15,14 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use ureq::config::Config;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::time::{Duration as Span, Instant};
 use ureq::unversioned::transport::{
     Buffers, ConnectProxyConnector, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout,
     TcpConnector, Transport, TransportAdapter,
 };
 
-/// Addresses of one name that are tried; the library takes no more.
-const MOST_ADDRESSES: usize = 16;
+use crate::web::line::{MOST_ADDRESSES, resolve};
 
 /// How far an attempt to connect came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,17 +78,12 @@ pub(crate) fn agent(
         ().chain(ConnectProxyConnector::default())
             .chain(TcpConnector::default())
             .chain(TlsConnector(tls));
-    ureq::Agent::with_parts(
-        config,
-        Marked(way),
-        Names { system: DefaultResolver::default(), known },
-    )
+    ureq::Agent::with_parts(config, Marked(way), Names { known })
 }
 
-/// Resolves names; an address needs neither a resolver nor the thread that bounds it.
+/// Resolves names.
 #[derive(Debug)]
 struct Names {
-    system: DefaultResolver,
     /// All that the peer may be reached at; none where that is not known before.
     known: Vec<SocketAddr>,
 }
@@ -97,23 +92,31 @@ impl Resolver for Names {
     fn resolve(
         &self,
         uri: &Uri,
-        config: &Config,
+        _: &Config,
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found = self.empty();
+        let mut tell = |all: &[SocketAddr]| {
+            all.iter().take(MOST_ADDRESSES).for_each(|it| found.push(*it));
+        };
         if !self.known.is_empty() {
-            let mut found = self.empty();
-            self.known.iter().take(MOST_ADDRESSES).for_each(|it| found.push(*it));
+            tell(&self.known);
             return Ok(found);
         }
         let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
-        if let Ok(ip) = bare_host(uri).parse::<IpAddr>() {
-            let mut found = self.empty();
-            found.push(SocketAddr::new(ip, uri.port_u16().unwrap_or(usual)));
-            return Ok(found);
+        let port = uri.port_u16().unwrap_or(usual);
+        match resolve(bare_host(uri), port, *timeout.after) {
+            Ok(all) if !all.is_empty() => tell(&all),
+            Ok(_) => return Err(unreached(Stage::Resolve, uri, ureq::Error::HostNotFound)),
+            Err(error) => {
+                let cause = match error.kind() {
+                    ErrorKind::TimedOut => ureq::Error::Timeout(timeout.reason),
+                    _ => ureq::Error::Io(error),
+                };
+                return Err(unreached(Stage::Resolve, uri, cause));
+            }
         }
-        self.system
-            .resolve(uri, config, timeout)
-            .map_err(|error| unreached(Stage::Resolve, uri, error))
+        Ok(found)
     }
 }
 

@@ -6,10 +6,11 @@
 use std::io;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use rustls::ClientConnection;
+
+use crate::threads::{Words, begin};
 
 /// A connection, in TLS or plain.
 pub(crate) struct Wire {
@@ -17,18 +18,22 @@ pub(crate) struct Wire {
     pub tls: Option<ClientConnection>,
 }
 
+/// Addresses of one name that are tried; the HTTP library takes no more.
+pub(crate) const MOST_ADDRESSES: usize = 16;
+
 /// The addresses of a name, asked for on a thread of its own because nothing else bounds it.
 pub(crate) fn resolve(host: &str, port: u16, within: Duration) -> io::Result<Vec<SocketAddr>> {
     if let Ok(ip) = host.parse() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let (done, found) = channel();
-    let name = host.to_owned();
-    std::thread::spawn(move || {
+    let found = Words::default();
+    let (name, done) = (host.to_owned(), found.clone());
+    let work = move || {
         let found = (name.as_str(), port).to_socket_addrs();
-        let _ = done.send(found.map(|it| it.take(16).collect::<Vec<_>>()));
-    });
-    found.recv_timeout(within).unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()))
+        done.say(found.map(|it| it.take(MOST_ADDRESSES).collect::<Vec<_>>()));
+    };
+    begin("name", Box::new(work))?;
+    found.next(Some(within)).unwrap_or_else(|| Err(ErrorKind::TimedOut.into()))
 }
 
 /// The first of the addresses that answers.

@@ -106,7 +106,7 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     if !ctx.all_servers() && !client(ctx)?.session.live(&ctx.call)?.is_vcenter() {
         return Ok(none("a standalone ESXi has no clusters, those need vCenter", "clusters"));
     }
-    let gathered = ctx.gather(|host, call| {
+    let gathered = ctx.gather(&|host, call| {
         let cluster = Select { kind: "ClusterComputeResource", paths: LISTED };
         let [folder, center] = PLACES;
         let all = Inventory::read(of(host)?, call, KINDS, &[cluster, folder, center])?;

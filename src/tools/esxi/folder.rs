@@ -88,7 +88,7 @@ fn sort(row: &Row) -> &'static str {
 fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     const COLUMNS: &[&str] = &["path", "type", "vms", "folders", "id"];
     let wanted = args.text(SORT)?;
-    let gathered = ctx.gather(|host, call| {
+    let gathered = ctx.gather(&|host, call| {
         let all = folders::read(of(host)?, call, &["childEntity"])?;
         let fitting = all
             .of("Folder")

@@ -118,7 +118,7 @@ const STATS: &[&str] = &[
 
 fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     let gathered: Gathered<'_, Place> =
-        ctx.gather(|host, call| host.places().list(call, PlaceKind::Host))?;
+        ctx.gather(&|host, call| host.places().list(call, PlaceKind::Host))?;
     page("hosts", COLUMNS, gathered, place, args)
 }
 

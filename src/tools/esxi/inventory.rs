@@ -146,7 +146,7 @@ fn vcenter(ctx: &Ctx<'_>, _: &Args) -> Result<Reply> {
 fn templates(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
     const COLUMNS: &[&str] = &["name", "guest_os", "cpu", "memory_mb", "path", "id"];
     let depth = if detailed(args) { Depth::Full } else { Depth::Rows };
-    let gathered = ctx.gather(|host, call| {
+    let gathered = ctx.gather(&|host, call| {
         let mut machines = host.machines().list(call, depth)?;
         machines.retain(|it| it.template && fits(args, &it.at.name));
         Ok(machines)

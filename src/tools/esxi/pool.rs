@@ -149,7 +149,7 @@ fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
         "memory_limit_mb",
         "id",
     ];
-    let gathered = ctx.gather(|host, call| {
+    let gathered = ctx.gather(&|host, call| {
         let all = pools::read(of(host)?, call, &["config", "vm"])?;
         let fitting = all.of("ResourcePool").filter(|row| fits(args, &name(row)));
         let found: Vec<(String, Record)> = fitting

@@ -75,7 +75,7 @@ fn row(it: &Tag) -> Record {
 }
 
 fn list(ctx: &Ctx<'_>, args: &Args) -> Result<Reply> {
-    let gathered = ctx.gather(|host, call| {
+    let gathered = ctx.gather(&|host, call| {
         let mut tags = of(host)?.tags(call, args.opt_text(CATEGORY))?;
         tags.retain(|it| fits(args, &it.name));
         Ok(tags)

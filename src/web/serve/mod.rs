@@ -9,7 +9,6 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,6 +19,8 @@ use smol::{LocalExecutor, Timer};
 use crate::error::Error;
 use crate::error::Kind;
 use crate::error::Result;
+use crate::threads::Words;
+use crate::threads::begin;
 use crate::web::serve::core::Core;
 use crate::web::serve::core::spawn;
 use crate::web::serve::handler::Handler;
@@ -68,7 +69,7 @@ pub struct Server {
 
 struct Stop {
     until: Instant,
-    told: mpsc::Sender<usize>,
+    told: Words<usize>,
 }
 
 impl Server {
@@ -79,9 +80,7 @@ impl Server {
         let places = setup.listeners.iter().filter_map(Listener::place).cloned().collect();
         let (stop, stopped) = channel::bounded(1);
         let theirs = Arc::clone(&count);
-        let thread = thread::Builder::new()
-            .name("http".to_owned())
-            .spawn(move || serve(setup, theirs, &stopped))
+        let thread = begin("http", Box::new(move || serve(setup, theirs, &stopped)))
             .map_err(|why| Error::new(Kind::Busy, format!("no thread for the server: {why}")))?;
         Ok(Server { stop, count, places, thread: Some(thread) })
     }
@@ -109,14 +108,15 @@ impl Server {
 
     fn end(&mut self, within: Duration) -> usize {
         let Some(thread) = self.thread.take() else { return 0 };
-        let (told, cut) = mpsc::channel();
-        let _ = self.stop.try_send(Stop { until: Instant::now() + within, told });
-        match cut.recv_timeout(within + MARGIN) {
-            Ok(cut) => {
+        let cut = Words::default();
+        let stop = Stop { until: Instant::now() + within, told: cut.clone() };
+        let told = self.stop.try_send(stop).ok();
+        match told.and_then(|()| cut.next(Some(within + MARGIN))) {
+            Some(cut) => {
                 let _ = thread.join();
                 cut
             }
-            Err(_) => {
+            None => {
                 log::error!("the server does not end");
                 self.connections()
             }
@@ -168,7 +168,7 @@ fn serve(setup: Setup, count: Arc<AtomicUsize>, stopped: &channel::Receiver<Stop
     // What is left is closed before anybody is told.
     drop(executor);
     if let Some(stop) = stop {
-        let _ = stop.told.send(cut);
+        stop.told.say(cut);
     }
 }
 
