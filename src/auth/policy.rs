@@ -8,6 +8,7 @@ use crate::auth::level::Level;
 use crate::auth::principal::{Grant, How, Principal};
 use crate::error::{Error, Kind, Result, quoted};
 use crate::text::nearest::nearest;
+use crate::text::order;
 
 /// Most entries of a policy.
 const MAX_ENTRIES: usize = 1_000;
@@ -112,9 +113,7 @@ impl Policy {
         }
         let mut principal = Principal::new(who.name, who.id, who.how, grants);
         let known = who.groups.iter().filter(|it| self.knows(it));
-        principal.groups = known.map(|it| quoted(it)).collect();
-        principal.groups.sort();
-        principal.groups.dedup();
+        principal.groups = order::unique(known.map(|it| quoted(it)).collect());
         principal.expires = who.expires;
         Ok(principal)
     }

@@ -3,6 +3,7 @@
 //! It looks at names only, which are all that the schema has. Surprising: `power on` finds
 //! `PowerOnVM_Task` as well as `poweron` does, but the first ranks by whole words of the name.
 
+use crate::text::order;
 use crate::vim::table::{Field, Method, Type, TypeKind, methods, types};
 
 /// Words of one query; more than a person would ask for.
@@ -102,8 +103,10 @@ fn with_words(words: &[String], missing: usize) -> Vec<Found> {
         ty.own_fields().for_each(|field| try_one(Found::Field(field)));
         ty.values().for_each(|word| try_one(Found::Word(ty, word)));
     }
-    hits.sort_by_cached_key(|(rank, order, it)| (*rank, *order, it.name().len(), it.name()));
-    hits.into_iter().map(|(.., it)| it).collect()
+    let key = |(rank, order, it): &(usize, usize, Found)| {
+        format!("{rank:9}{order:9}{:9}{}", it.name().len(), it.name())
+    };
+    order::by_key(hits, key).into_iter().map(|(.., it)| it).collect()
 }
 
 /// The words of a query or a name in small letters: `PowerOnVM_Task` is power, on, vm, task.
