@@ -31,17 +31,23 @@ fn begin_with(
     builder.name(name.to_owned()).spawn(work)
 }
 
-/// Does the work for each number below `count`, all at the same time, and returns when all is done. A
-/// defect in one of them is passed on, after the others are done.
+/// Does the work for each number below `count`, all at the same time, and returns when all is done.
+/// What the system has no room for is done here. A defect in one of them is passed on, after the
+/// others are done.
 pub fn side_by_side(count: usize, work: &(dyn Fn(usize) + Sync)) {
     std::thread::scope(|scope| {
         for at in 0..count {
-            scope.spawn(move || work(at));
+            if Builder::new().spawn_scoped(scope, move || work(at)).is_err() {
+                work(at);
+            }
         }
     });
 }
 
-/// Words for one reader, from whoever holds a clone; each of them says one or two.
+/// Words that wait for their reader; who says more waits until one of them is taken.
+const MOST_WORDS: usize = 16;
+
+/// Words for one reader, from whoever holds a clone.
 pub struct Words<T>(Arc<(Mutex<Vec<T>>, Condvar)>);
 
 impl<T> Clone for Words<T> {
@@ -57,9 +63,12 @@ impl<T> Default for Words<T> {
 }
 
 impl<T> Words<T> {
-    /// Says one.
+    /// Says one; waits for the reader where many are unread.
     pub fn say(&self, word: T) {
-        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).push(word);
+        let words = self.0.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let many = |words: &mut Vec<T>| words.len() >= MOST_WORDS;
+        let room = self.0.1.wait_while(words, many);
+        room.unwrap_or_else(PoisonError::into_inner).push(word);
         self.0.1.notify_all();
     }
 
@@ -74,7 +83,9 @@ impl<T> Words<T> {
             }
             None => self.0.1.wait_while(words, silent).unwrap_or_else(PoisonError::into_inner),
         };
-        (!words.is_empty()).then(|| words.remove(0))
+        let next = (!words.is_empty()).then(|| words.remove(0));
+        self.0.1.notify_all();
+        next
     }
 }
 

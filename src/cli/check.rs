@@ -1,5 +1,8 @@
 //! `jumpvisor check`: tries the configuration and says what to do for each failure.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, PoisonError};
+
 use crate::audit::{Audit, Sink};
 use crate::cli::{CheckCommand, print};
 use crate::config::{Config, Found};
@@ -9,6 +12,7 @@ use crate::hv::fleet::Server;
 use crate::hv::model::{Check, Outcome};
 use crate::text::json;
 use crate::text::json::{Array, Object, Value};
+use crate::threads::side_by_side;
 use crate::tools::offer::Offer;
 
 /// Prints what was found and tries every server; 0 when all is well, 1 when something failed.
@@ -16,12 +20,15 @@ pub fn run(config: &Config, servers: Vec<Server>, command: &CheckCommand) -> Res
     let gate = crate::app::gate(config, servers, Offer::everything(), Sink::Nowhere)?;
     let call = Call::new(Rights::ReadOnly).within(config.call_timeout);
     let servers = gate.fleet.servers();
-    let results: Vec<Vec<Check>> = std::thread::scope(|scope| {
-        let call = &call;
-        let running: Vec<_> =
-            servers.iter().map(|server| scope.spawn(move || server.host.check(call))).collect();
-        running.into_iter().map(|it| it.join().unwrap_or_default()).collect()
+    let results: Vec<Mutex<Vec<Check>>> = servers.iter().map(|_| Mutex::default()).collect();
+    side_by_side(servers.len(), &|at| {
+        if let (Some(server), Some(result)) = (servers.get(at), results.get(at)) {
+            let steps = catch_unwind(AssertUnwindSafe(|| server.host.check(&call)));
+            *result.lock().unwrap_or_else(PoisonError::into_inner) = steps.unwrap_or_default();
+        }
     });
+    let steps = |it: Mutex<Vec<Check>>| it.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let results: Vec<Vec<Check>> = results.into_iter().map(steps).collect();
     gate.fleet.close();
     let audit = Audit::new(crate::app::sink(config), config.audit_required).tried();
     let daemon = crate::app::trial::tried(config);

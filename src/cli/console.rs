@@ -7,7 +7,6 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use argh::FromArgs;
@@ -20,18 +19,17 @@ use crate::error::{Error, Kind, Result, quoted};
 use crate::hv::call::{Call, Cancel, Rights};
 use crate::serial::hub::Console;
 use crate::text::json;
-use crate::threads::begin;
+use crate::threads::{Words, begin};
 use crate::tools::run::{Gate, correlation_id};
 use crate::tools::serial_line::{DIAL, Desk, Found, SCREEN, screenful, state};
 
-/// Bytes that are read or shown at once, and pieces of input that wait.
-const PIECE: usize = 16 << 10;
-const QUEUED: usize = 16;
 /// Between two looks at whether it is to end.
 const TURN: Duration = Duration::from_millis(100);
 /// Silence after which a console is drained, and how long that is waited for.
 const QUIET: Duration = Duration::from_secs(1);
 const DRAIN: Duration = Duration::from_secs(10);
+/// Bytes that are read or shown at once.
+const PIECE: usize = 16 << 10;
 
 /// Attach to the serial console of a VM.
 #[derive(FromArgs)]
@@ -228,7 +226,7 @@ impl Session {
         begin("output", Box::new(work))
     }
 
-    fn listen(&mut self, input: &Receiver<Input>) -> u8 {
+    fn listen(&mut self, input: &Words<Input>) -> u8 {
         loop {
             if self.cancel.is_cancelled() {
                 return Kind::Cancelled.exit_code();
@@ -236,10 +234,10 @@ impl Session {
             if self.done.load(Ordering::SeqCst) {
                 return 0;
             }
-            let typed = match input.recv_timeout(TURN) {
-                Ok(Input::Bytes(typed)) => typed,
-                Err(RecvTimeoutError::Timeout) => continue,
-                Ok(Input::End) | Err(RecvTimeoutError::Disconnected) => {
+            let typed = match input.next(Some(TURN)) {
+                Some(Input::Bytes(typed)) => typed,
+                None => continue,
+                Some(Input::End) => {
                     self.drain();
                     return 0;
                 }
@@ -304,8 +302,9 @@ fn note(raw: bool, text: &str) {
 }
 
 /// What is typed. The reader is left behind in its read when all is over: nothing can interrupt it.
-fn typed() -> Receiver<Input> {
-    let (sender, receiver) = sync_channel(QUEUED);
+fn typed() -> Words<Input> {
+    let typed = Words::default();
+    let words = typed.clone();
     let read = move || {
         let mut buffer = vec![0; PIECE];
         loop {
@@ -315,11 +314,14 @@ fn typed() -> Receiver<Input> {
                 Ok(count) => Input::Bytes(buffer.get(..count).unwrap_or_default().to_vec()),
             };
             let over = matches!(piece, Input::End);
-            if sender.send(piece).is_err() || over {
+            words.say(piece);
+            if over {
                 return;
             }
         }
     };
-    let _ = begin("input", Box::new(read));
-    receiver
+    if begin("input", Box::new(read)).is_err() {
+        typed.say(Input::End);
+    }
+    typed
 }

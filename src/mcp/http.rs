@@ -24,6 +24,7 @@ use crate::mcp::pool::{Fate, Pool, Size};
 use crate::mcp::rpc;
 use crate::mcp::server::Server;
 use crate::mcp::watch::PAUSE;
+use crate::threads;
 use crate::tools::run::{Caller, Gate};
 use crate::web::serve::handler::{Answer, Handler, Request, Responder};
 
@@ -386,8 +387,7 @@ impl Inner {
             return;
         }
         let inner = Arc::downgrade(self);
-        let thread = std::thread::Builder::new().name("streams".to_owned());
-        if let Err(why) = thread.spawn(move || looks(&inner)) {
+        if let Err(why) = threads::begin("streams", Box::new(move || looks(&inner))) {
             log::warn!("no thread to look at streams with: {why}");
             self.looking.store(false, Ordering::SeqCst);
         }

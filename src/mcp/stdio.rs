@@ -24,6 +24,7 @@ use crate::mcp::turn;
 use crate::mcp::watch::Watches;
 use crate::mcp::work::Work;
 use crate::text::json;
+use crate::threads;
 use crate::tools::run::{Asks, Caller, Gate};
 
 /// How long the end waits for work that was told to stop. Work that reads and does not listen sits
@@ -131,11 +132,11 @@ impl Stdio {
     pub fn serve(self, input: impl BufRead + Send + 'static) -> Ended {
         let (link, desk) = (self.desk.link.clone(), self.desk);
         let noted = InputEnd(link.clone());
-        let reader = std::thread::Builder::new().name("input".to_owned()).spawn(move || {
+        let reader = move || {
             let _noted = noted;
             desk.read(input);
-        });
-        if let Err(why) = reader {
+        };
+        if let Err(why) = threads::begin("input", Box::new(reader)) {
             log::error!("no thread to read the input with: {why}");
         }
         link.wait(None, |phase, _| phase.input_ended || phase.closing());

@@ -18,6 +18,7 @@ use crate::mcp::rpc::{Answer, Id};
 use crate::mcp::work::{reading, refused};
 use crate::serial::hub::{Console, State};
 use crate::text::json;
+use crate::threads;
 use crate::tools::resources;
 use crate::tools::run::{Caller, Gate};
 
@@ -102,8 +103,7 @@ impl Watches {
         let Some((owed, running)) = link.begin(id) else { return };
         let (watches, link, gate) = (self.clone(), link.clone(), gate.clone());
         let (id, ours, its) = (id.clone(), owed.clone(), link.clone());
-        let thread = std::thread::Builder::new().name("subscription".to_owned());
-        let begun = thread.spawn(move || {
+        let work = move || {
             let _counted = counted;
             let caller = caller.cancelled_by(owed.cancel.clone());
             match what {
@@ -113,8 +113,8 @@ impl Watches {
                 }
                 Watch::Unsubscribe(_) => {}
             }
-        });
-        if let Err(why) = begun {
+        };
+        if let Err(why) = threads::begin("subscription", Box::new(work)) {
             let error = Error::new(Kind::Busy, format!("no thread for a subscription: {why}"));
             its.settle(&ours, &refused(Era::Legacy, "subscription", error));
         }

@@ -338,11 +338,12 @@ fn attribute(node: Node<'_, '_>, name: &str) -> Option<String> {
     node.attributes().find(|it| it.name() == name).map(|it| it.value().to_owned())
 }
 
-fn children<'a, 'i>(
-    node: Node<'a, 'i>,
-    name: &'static str,
-) -> impl Iterator<Item = Node<'a, 'i>> + use<'a, 'i> {
-    node.children().filter(move |it| it.tag_name().name() == name)
+type Nodes<'a, 'i> = std::vec::IntoIter<Node<'a, 'i>>;
+
+/// In a list, since each chain of iterators over children would be code of its own.
+fn children<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Nodes<'a, 'i> {
+    let found = node.children().filter(|it| it.tag_name().name() == name);
+    found.collect::<Vec<_>>().into_iter()
 }
 
 /// The first child of this local name.
@@ -351,12 +352,8 @@ fn section<'a, 'i>(node: Node<'a, 'i>, name: &str) -> Option<Node<'a, 'i>> {
 }
 
 /// The children of one name in every section of another.
-fn all<'a, 'i>(
-    root: Node<'a, 'i>,
-    outer: &'static str,
-    name: &'static str,
-) -> impl Iterator<Item = Node<'a, 'i>> + use<'a, 'i> {
-    children(root, outer).flat_map(move |it| children(it, name))
+fn all<'a, 'i>(root: Node<'a, 'i>, outer: &str, name: &str) -> Nodes<'a, 'i> {
+    children(root, outer).flat_map(|it| children(it, name)).collect::<Vec<_>>().into_iter()
 }
 
 fn inner(node: Node<'_, '_>) -> Option<String> {

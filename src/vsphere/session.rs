@@ -14,7 +14,7 @@ use crate::hv::call::{Call, Rights};
 use crate::text::base64;
 use crate::text::secret::Secret;
 use crate::text::xml;
-use crate::threads::begin_small;
+use crate::threads::{begin_small, side_by_side};
 use crate::vim::table::Method;
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::live::Live;
@@ -331,15 +331,13 @@ impl Session {
 
     /// Ends the session within two or three seconds, whatever the server does.
     pub fn close(&self) {
-        std::thread::scope(|scope| {
-            // Side by side: each may wait for as long as a parting takes.
-            if self.rest.is_open() {
-                let end = || self.rest.close(&self.wire, PARTING);
-                if let Err(error) = std::thread::Builder::new().spawn_scoped(scope, end) {
-                    crate::logging::info!("no thread to end the REST session: {error}");
-                }
-            }
-            self.close_own();
+        if !self.rest.is_open() {
+            return self.close_own();
+        }
+        // Each may wait for as long as a parting takes.
+        side_by_side(2, &|at| match at {
+            0 => self.rest.close(&self.wire, PARTING),
+            _ => self.close_own(),
         });
     }
 
