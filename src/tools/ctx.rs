@@ -36,6 +36,9 @@ use crate::tools::reply::Record;
 use crate::tools::rights;
 use crate::tools::serial_line::Desk;
 
+/// What lists things of one server.
+type List<'a, 'l, T> = dyn Fn(&'a dyn Host, &Call) -> Result<Vec<T>> + Sync + 'l;
+
 /// What servers answered to a list.
 pub struct Gathered<'a, T> {
     /// Each with its server where all were asked.
@@ -186,10 +189,7 @@ impl<'a> Ctx<'a> {
 
     /// What the server that is meant has; with `host=all` what all have, asked side by side, each
     /// with its server, and a row for each server that could not be asked.
-    pub fn gather<T: Send>(
-        &self,
-        list: &(dyn Fn(&'a dyn Host, &Call) -> Result<Vec<T>> + Sync),
-    ) -> Result<Gathered<'a, T>> {
+    pub fn gather<T: Send>(&self, list: &List<'a, '_, T>) -> Result<Gathered<'a, T>> {
         let mut gathered = Gathered { found: Vec::new(), unasked: Vec::new() };
         if !self.all_servers() {
             let found = list(self.host()?, &self.call)?;
