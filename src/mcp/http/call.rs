@@ -5,7 +5,6 @@
 //! that nobody who works waits for it; the answer is never left out.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,7 +14,7 @@ use crate::hv::call::Cancel;
 use crate::mcp::ask;
 use crate::mcp::era::Era;
 use crate::mcp::http::ladder;
-use crate::mcp::http::sessions::Session;
+use crate::mcp::http::sessions::{Session, Told};
 use crate::mcp::link::Deed;
 use crate::mcp::pool::{Leave, Ticket};
 use crate::mcp::rpc;
@@ -244,21 +243,21 @@ impl Call {
         }
         let until = Instant::now() + THOUGHT;
         loop {
-            let error = match asked.answer.recv_timeout(LOOK) {
-                Ok(Some(result)) => return Ok(result),
-                Ok(None) => {
+            let error = match asked.answer.next(Some(LOOK)) {
+                Some(Told::Result(result)) => return Ok(result),
+                Some(Told::Refused) => {
                     return Err(Error::new(Kind::Remote, "the client refused the question"));
                 }
-                Err(RecvTimeoutError::Disconnected) => left(),
-                Err(RecvTimeoutError::Timeout) if cancel.is_cancelled() => {
+                Some(Told::Ended) => left(),
+                None if cancel.is_cancelled() => {
                     Error::new(Kind::Cancelled, "cancelled while the question was open")
                 }
-                Err(RecvTimeoutError::Timeout) if self.watch.is_gone() => left(),
-                Err(RecvTimeoutError::Timeout) if Instant::now() >= until => {
+                None if self.watch.is_gone() => left(),
+                None if Instant::now() >= until => {
                     let said = format!("no answer within {} minutes", THOUGHT.as_secs() / 60);
                     Error::new(Kind::Network, said)
                 }
-                Err(RecvTimeoutError::Timeout) => continue,
+                None => continue,
             };
             self.tell(&ask::withdrawn(&asked.id));
             return Err(error);

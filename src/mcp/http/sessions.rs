@@ -5,7 +5,6 @@
 //! no such session.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,6 +17,7 @@ use crate::mcp::watch::Seen;
 use crate::text::hex::hex;
 use crate::text::json;
 use crate::text::json::Object;
+use crate::threads::Words;
 use crate::web::serve::handler::Stream;
 
 /// Questions of one session that are open at a time.
@@ -50,7 +50,7 @@ struct State {
     /// Calls that are being worked on.
     running: usize,
     ended: bool,
-    asked: Vec<(Id, SyncSender<Option<Object>>)>,
+    asked: Vec<(Id, Words<Told>)>,
     /// What it subscribed to.
     seen: Vec<Seen>,
     /// Where it hears of that, and when it last did.
@@ -61,8 +61,17 @@ struct State {
 pub struct Asked<'a> {
     session: &'a Session,
     pub id: Id,
-    /// The result, or none for an error; ends with the session.
-    pub answer: Receiver<Option<Object>>,
+    /// One word comes.
+    pub answer: Words<Told>,
+}
+
+/// What became of a question.
+pub enum Told {
+    Result(Object),
+    /// The client answered by an error.
+    Refused,
+    /// The session has ended.
+    Ended,
 }
 
 impl Drop for Asked<'_> {
@@ -102,7 +111,7 @@ impl Session {
 
     /// Room for one more question.
     pub fn ask(&self) -> Result<Asked<'_>> {
-        let (sender, answer) = sync_channel(1);
+        let answer = Words::default();
         let number = self.next.fetch_add(1, Ordering::SeqCst);
         let id = Id::of(&json::text(format!("ask-{number}")))
             .ok_or_else(|| Error::bug("a text is no id"))?;
@@ -111,7 +120,7 @@ impl Session {
             let said = format!("more than {QUESTIONS} questions are open with this client");
             return Err(Error::new(Kind::Busy, said).hint("Answer some of them first"));
         }
-        state.asked.push((id.clone(), sender));
+        state.asked.push((id.clone(), answer.clone()));
         Ok(Asked { session: self, id, answer })
     }
 
@@ -121,7 +130,8 @@ impl Session {
         state.last = Instant::now();
         let at = state.asked.iter().position(|it| Some(&it.0) == response.id.as_ref());
         if let Some(at) = at {
-            let _ = state.asked.swap_remove(at).1.try_send(response.result);
+            let told = response.result.map_or(Told::Refused, Told::Result);
+            state.asked.swap_remove(at).1.say(told);
         }
     }
 
@@ -176,7 +186,7 @@ impl Session {
         state.ended |= for_good;
         let stream = state.stream.take();
         if for_good {
-            state.asked.clear();
+            state.asked.drain(..).for_each(|(_, answer)| answer.say(Told::Ended));
             state.seen.clear();
         }
         drop(state);
@@ -357,13 +367,15 @@ mod tests {
         answer(None);
         answer(Id::of(&json::text("ask-9")));
         answer(Some(two.id.clone()));
-        assert!(one.answer.try_recv().is_err() && two.answer.try_recv().unwrap().is_some());
+        let now = Some(Duration::ZERO);
+        assert!(one.answer.next(now).is_none());
+        assert!(matches!(two.answer.next(now), Some(Told::Result(_))));
         answer(Some(two.id.clone()));
         let more: Vec<_> = (0..QUESTIONS - 1).map(|_| it.ask().unwrap()).collect();
         assert!(it.ask().is_err());
         drop(more);
         assert!(it.ask().is_ok());
         it.end(true);
-        assert!(one.answer.recv().is_err());
+        assert!(matches!(one.answer.next(now), Some(Told::Ended)));
     }
 }
