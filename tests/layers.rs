@@ -46,7 +46,7 @@ const LAYERS: &[(&str, &str, &str)] = &[
     ("vsphere", "error text web hv vim threads", "memchr roxmltree"),
     // rcgen: its certificate when it listens. roxmltree: its own reader of requests. flate2: PNG and
     // its inventory. miniserde: the state file. ring: digests of uploads.
-    ("sim", "error text web vim", "flate2 miniserde rcgen ring roxmltree rustls"),
+    ("sim", "error text web vim threads", "flate2 miniserde rcgen ring roxmltree rustls"),
     // ring: random correlation ids.
     ("tools", "error text audit auth metrics files ova hv serial threads", "ring"),
     ("tools/esxi", "error text audit auth metrics files ova hv tools vsphere vim", ""),

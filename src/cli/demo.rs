@@ -6,7 +6,6 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 
 use argh::FromArgs;
 
@@ -18,6 +17,7 @@ use crate::sim;
 use crate::sim::Settings;
 use crate::sim::identity::Identity;
 use crate::sim::serve;
+use crate::threads::Words;
 
 /// What of a simulated server can be chosen on the command line.
 pub struct Choices<'a> {
@@ -134,11 +134,10 @@ pub fn simulate(command: &SimulateCommand, choices: &Choices<'_>) -> Result<u8> 
             "jumpvisor: other machines reach this server, and its password is known to everybody",
         );
     }
-    let (stop, stopped) = channel();
-    crate::app::signals::on_signal(move |_| {
-        let _ = stop.send(());
-    })?;
-    let _ = stopped.recv();
+    let stopped = Words::default();
+    let stop = stopped.clone();
+    crate::app::signals::on_signal(move |_| stop.say(()))?;
+    stopped.next(None);
     server.stop();
     service.shutdown();
     Ok(0)

@@ -12,12 +12,12 @@ use std::net::{
     IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _,
 };
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::sim::telnet::Identity;
 use crate::sim::telnet::Proxy;
 use crate::sim::telnet::Telnet;
+use crate::threads::begin;
 
 /// Unasked output that waits for its turn.
 const QUEUED: usize = 64 << 10;
@@ -128,17 +128,15 @@ impl Line {
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let shared = Arc::new(Shared { guest, settings, telnet, state, changed });
         let worker = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("serial".to_owned())
-            .spawn(move || {
-                match way {
-                    Way::Listen(listener) => worker.listen(&listener),
-                    Way::Dial(host, port) => worker.dial(&host, port),
-                }
-                worker.state().ended = true;
-                worker.changed.notify_all();
-            })
-            .map_err(|error| format!("Serial port: {error}"))?;
+        let works = move || {
+            match way {
+                Way::Listen(listener) => worker.listen(&listener),
+                Way::Dial(host, port) => worker.dial(&host, port),
+            }
+            worker.state().ended = true;
+            worker.changed.notify_all();
+        };
+        begin("serial", Box::new(works)).map_err(|error| format!("Serial port: {error}"))?;
         Ok(Line { shared, address })
     }
 

@@ -17,6 +17,7 @@ use crate::sim::service::Simulator;
 use crate::sim::telnet::Identity;
 use crate::sim::world::World;
 use crate::text::sorted::Sorted;
+use crate::threads::begin;
 use crate::vim::value::{Object, Value};
 
 /// The key of a machine's first port.
@@ -214,7 +215,7 @@ impl Port {
         let Some(line) = self.line else { return };
         // Who listens gives his port back at once; who dials may take a while, and nobody waits.
         if line.address().is_none() {
-            let _ = std::thread::Builder::new().spawn(move || drop(line));
+            let _ = begin("sim close", Box::new(move || drop(line)));
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::error::Result;
 use crate::sim::http::Service;
 use crate::sim::identity::Identity;
 use crate::sim::serve::wire::Wire;
+use crate::threads::begin;
 use crate::web::codec;
 
 mod connection;
@@ -121,10 +122,7 @@ impl Server {
             ended: Condvar::new(),
         });
         let theirs = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("sim accept".to_owned())
-            .spawn(move || theirs.accept(listener))
-            .map_err(cannot)?;
+        begin("sim accept", Box::new(move || theirs.accept(listener))).map_err(cannot)?;
         Ok(Server { shared, address })
     }
 
@@ -215,9 +213,8 @@ impl Shared {
         drop(state);
         let welcome = count < this.limits.connections;
         let place = Place { shared: Arc::clone(this), id };
-        let spawned = thread::Builder::new()
-            .name("sim serve".to_owned())
-            .spawn(move || place.shared.serve(stream, welcome));
+        let serves = move || place.shared.serve(stream, welcome);
+        let spawned = begin("sim serve", Box::new(serves));
         if let Err(why) = spawned {
             log::warn!("no thread for another connection: {why}");
         }

@@ -24,6 +24,7 @@ use crate::sim::sums::Sums;
 use crate::sim::task::Plan;
 use crate::sim::vmdk;
 use crate::sim::world::World;
+use crate::threads::begin;
 use crate::vim::value::Value;
 
 /// Milliseconds that all of it may take, and between two looks.
@@ -89,9 +90,7 @@ pub fn pull(world: &mut World, call: &Call) -> Result<Value> {
         let fetched = all.iter().map(|it| Ok((it.slot.clone(), fetch(it)?))).collect();
         *theirs.lock().unwrap_or_else(PoisonError::into_inner) = Some(fetched);
     };
-    std::thread::Builder::new()
-        .name("pull".to_owned())
-        .spawn(fetch)
+    begin("pull", Box::new(fetch))
         .map_err(|_| Fault::new("LimitExceeded", "There are too many transfers."))?;
     Ok(task)
 }
