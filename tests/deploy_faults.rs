@@ -310,7 +310,8 @@ fn a_url_is_not_there_or_stops_sending_or_changes() {
         web(move |asked, stream| {
             let start = from(asked);
             let _ = stream.write_all(head(start, all.len()).as_bytes());
-            let end = (start + 100_000).min(all.len() / 2).max(start);
+            // Each piece is a silence long.
+            let end = (start + 600_000).min(all.len() / 2).max(start);
             let _ = stream.write_all(&all[start..end]);
             std::thread::sleep(Duration::from_secs(60));
         })
