@@ -19,7 +19,7 @@ import sys
 import tempfile
 
 import serving
-from sdk_stdio import Tally, expect
+from tally import Tally, expect
 from sdk_signin import keys_file
 
 # nas01 of the simulated ESXi host is slow to read, so that a plan takes its time before the person is asked;
