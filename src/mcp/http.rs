@@ -173,7 +173,10 @@ impl Http {
             watching: plain.clone().watching(),
             plain,
             local: Principal::local(&settings.user),
-            pool: Pool::new(settings.calls),
+            pool: match settings.door {
+                Some(_) => Pool::fair(settings.calls),
+                None => Pool::new(settings.calls),
+            },
             door: Pool::new(AT_THE_DOOR),
             by_user: Limiter::new(settings.per_user),
             by_address: Limiter::new(settings.per_address),
@@ -363,7 +366,7 @@ impl Inner {
             return self.entered(known, request, reply, then);
         }
         let inner = self.clone();
-        self.door.submit(move |fate| {
+        self.door.submit("", move |fate| {
             let Some(door) = inner.settings.door.as_ref().filter(|_| fate == Fate::Turn) else {
                 let busy = Refused::new(503, "too many callers at once").answer();
                 return reply.answer(busy.with("Retry-After", RETRY));

@@ -1,8 +1,8 @@
 //! A bounded pool of workers: threads made on demand and ended when idle, and a bounded queue.
 //!
-//! It knows jobs only. Surprising: a job that finds the queue full is not returned but run at once
-//! on the caller's thread with [`Fate::Full`], so that only the job needs to know how to refuse. A job
-//! that waits for a person is no work, so its place goes to others meanwhile ([`Leave`]).
+//! It knows jobs and whose they are. Surprising: a job that finds the queue full is not returned but run
+//! at once on the caller's thread with [`Fate::Full`], so that only the job needs to know how to refuse. A
+//! job that waits for a person is no work, so its place goes to others meanwhile ([`Leave`]).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,19 +53,27 @@ pub struct Pool {
     shared: Arc<Shared>,
 }
 
+struct Queued {
+    ticket: Ticket,
+    whose: String,
+    job: Job,
+}
+
 struct Shared {
     size: Size,
+    /// No caller takes all places.
+    fair: bool,
     state: Mutex<State>,
     wake: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<(u64, Job)>,
+    queue: VecDeque<Queued>,
     next: u64,
     threads: usize,
-    /// Threads that are at a job.
-    working: usize,
+    /// Whose jobs threads are at.
+    working: Vec<String>,
     /// Whose jobs wait for people; their threads count neither as threads nor as working.
     waiting: Vec<String>,
     /// Threads that wait for one; to wake costs something even where nobody does.
@@ -76,27 +84,40 @@ struct State {
 impl Pool {
     /// No thread is made before the first job.
     pub fn new(size: Size) -> Pool {
-        Pool { shared: Arc::new(Shared { size, state: Mutex::default(), wake: Condvar::new() }) }
+        Pool::of(size, false)
+    }
+
+    /// The same where callers are told apart, and each has three quarters of all places at most.
+    pub fn fair(size: Size) -> Pool {
+        Pool::of(size, true)
+    }
+
+    fn of(size: Size, fair: bool) -> Pool {
+        let (state, wake) = (Mutex::default(), Condvar::new());
+        Pool { shared: Arc::new(Shared { size, fair, state, wake }) }
     }
 
     /// Runs `job` on a worker when its turn comes.
-    pub fn submit(&self, job: impl FnOnce(Fate) + Send + 'static) -> Ticket {
-        self.take(Box::new(job))
+    pub fn submit(&self, whose: &str, job: impl FnOnce(Fate) + Send + 'static) -> Ticket {
+        self.take(whose, Box::new(job))
     }
 
-    fn take(&self, job: Job) -> Ticket {
+    fn take(&self, whose: &str, job: Job) -> Ticket {
         let size = self.shared.size;
         let mut state = self.shared.lock();
         let ticket = Ticket(state.next);
         state.next += 1;
-        let full = state.queue.len() + state.working >= size.threads + size.queue;
+        let places = size.threads + size.queue;
+        let his = state.queue.iter().filter(|it| it.whose == whose).count() + state.at_work(whose);
+        let full =
+            state.queue.len() + state.working.len() >= places || his >= self.shared.share(places);
         let served = !full && (self.shared.has_hands(&mut state) || state.threads > 0);
         if !served {
             drop(state);
             job(Fate::Full);
             return ticket;
         }
-        state.queue.push_back((ticket.0, job));
+        state.queue.push_back(Queued { ticket, whose: whose.to_owned(), job });
         let asleep = state.asleep > 0;
         drop(state);
         if asleep {
@@ -113,7 +134,7 @@ impl Pool {
     /// Drops a job that has not begun; true if there was one.
     pub fn forget(&self, ticket: Ticket) -> bool {
         let mut state = self.shared.lock();
-        let at = state.queue.iter().position(|(id, _)| *id == ticket.0);
+        let at = state.queue.iter().position(|it| it.ticket == ticket);
         let job = at.and_then(|at| state.queue.remove(at));
         drop(state);
         // The job is dropped outside the lock: what it holds may run code of its own.
@@ -139,9 +160,11 @@ impl Leave {
         }
         state.waiting.push(whose.to_owned());
         state.threads -= 1;
-        state.working -= 1;
+        state.rests(whose);
         if !state.queue.is_empty() {
             self.0.has_hands(&mut state);
+            // What is queued may have waited for this caller's share, and others for nothing.
+            self.0.wake.notify_one();
         }
         Ok(Waiting(&self.0, whose.to_owned()))
     }
@@ -155,7 +178,19 @@ impl Drop for Waiting<'_> {
             state.waiting.swap_remove(at);
         }
         state.threads += 1;
-        state.working += 1;
+        state.working.push(self.1.clone());
+    }
+}
+
+impl State {
+    fn at_work(&self, whose: &str) -> usize {
+        self.working.iter().filter(|it| *it == whose).count()
+    }
+
+    fn rests(&mut self, whose: &str) {
+        if let Some(at) = self.working.iter().position(|it| it == whose) {
+            self.working.swap_remove(at);
+        }
     }
 }
 
@@ -171,9 +206,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many of these one caller may have.
+    fn share(&self, of: usize) -> usize {
+        if self.fair { (of * 3 / 4).max(1) } else { of }
+    }
+
     /// True once some thread is free for one more job; makes one if it may.
     fn has_hands(self: &Arc<Shared>, state: &mut State) -> bool {
-        if state.threads > state.working + state.queue.len() {
+        if state.threads > state.working.len() + state.queue.len() {
             return true;
         }
         if state.threads >= self.size.threads {
@@ -193,28 +233,30 @@ impl Shared {
     }
 
     fn work(&self) {
-        let mut worked = false;
-        while let Some(job) = self.next(worked) {
+        let mut worked = None;
+        while let Some((whose, job)) = self.next(worked.as_deref()) {
             if catch_unwind(AssertUnwindSafe(|| job(Fate::Turn))).is_err() {
                 log::error!("a defect ended a job of the pool");
             }
-            worked = true;
+            worked = Some(whose);
         }
     }
 
-    /// The next job, for a thread that may have `worked` before; `None` when it is to end, which is
-    /// then counted already.
-    fn next(&self, worked: bool) -> Option<Job> {
+    /// The next job and whose it is, for a thread that may have `worked` for somebody before; `None` when
+    /// it is to end, which is then counted already.
+    fn next(&self, worked: Option<&str>) -> Option<(String, Job)> {
         let mut state = self.lock();
-        state.working -= usize::from(worked);
+        worked.inspect(|it| state.rests(it));
+        let share = self.share(self.size.threads);
         let until = Instant::now() + self.size.idle;
         loop {
             // So many are at work without this one only where some came back from people.
-            let surplus = state.working >= self.size.threads;
-            let job = if surplus { None } else { state.queue.pop_front() };
-            if let Some((_, job)) = job {
-                state.working += 1;
-                return Some(job);
+            let surplus = state.working.len() >= self.size.threads;
+            let fits = |it: &Queued| !surplus && state.at_work(&it.whose) < share;
+            let at = state.queue.iter().position(fits);
+            if let Some(Queued { whose, job, .. }) = at.and_then(|at| state.queue.remove(at)) {
+                state.working.push(whose.clone());
+                return Some((whose, job));
             }
             let left = until.saturating_duration_since(Instant::now());
             if surplus || left.is_zero() || state.closed {
@@ -239,9 +281,13 @@ mod tests {
 
     /// A job that says that it began and ends when it is told to.
     fn blocking(pool: &Pool) -> (Ticket, mpsc::Receiver<Fate>, mpsc::Sender<()>) {
+        blocking_of(pool, "ann")
+    }
+
+    fn blocking_of(pool: &Pool, whose: &str) -> (Ticket, mpsc::Receiver<Fate>, mpsc::Sender<()>) {
         let (begun, seen) = mpsc::channel();
         let (go, wait) = mpsc::channel();
-        let ticket = pool.submit(move |fate| {
+        let ticket = pool.submit(whose, move |fate| {
             begun.send(fate).unwrap();
             if fate == Fate::Turn {
                 let _ = wait.recv();
@@ -287,7 +333,7 @@ mod tests {
     fn asking(pool: &Pool, whose: &'static str) -> (mpsc::Receiver<bool>, [mpsc::Sender<()>; 2]) {
         let (leave, (says, seen)) = (pool.leave(), mpsc::channel());
         let ((answer, answered), (go, wait)) = (mpsc::channel(), mpsc::channel());
-        pool.submit(move |fate| {
+        pool.submit(whose, move |fate| {
             assert_eq!(fate, Fate::Turn);
             let waiting = leave.take(whose);
             says.send(waiting.is_ok()).unwrap();
@@ -351,7 +397,7 @@ mod tests {
             assert!(!seen.recv_timeout(SOON).unwrap(), "{whose}");
             drop(go);
             let start = Instant::now();
-            while pool.shared.lock().working > 0 && start.elapsed() < SOON {
+            while pool.shared.lock().working.len() > 0 && start.elapsed() < SOON {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -364,7 +410,7 @@ mod tests {
     fn idle_threads_end_and_a_panicking_job_costs_none() {
         let pool = Pool::new(size(4, 4));
         for _ in 0..4 {
-            pool.submit(|_| panic!("on purpose"));
+            pool.submit("ann", |_| panic!("on purpose"));
         }
         let start = Instant::now();
         while pool.threads() > 0 && start.elapsed() < SOON {
@@ -374,5 +420,48 @@ mod tests {
         let (_, seen, go) = blocking(&pool);
         assert_eq!(seen.recv_timeout(SOON).unwrap(), Fate::Turn);
         drop(go);
+    }
+
+    #[test]
+    fn one_of_many_callers_leaves_room_for_others() {
+        let pool = Pool::fair(size(4, 4));
+        let begins = |it: &(Ticket, mpsc::Receiver<Fate>, mpsc::Sender<()>)| {
+            assert_eq!(it.1.recv_timeout(SOON).unwrap(), Fate::Turn);
+        };
+        let mut running: Vec<_> = (0..3).map(|_| blocking(&pool)).collect();
+        running.iter().for_each(begins);
+        let queued: Vec<_> = (0..3).map(|_| blocking(&pool)).collect();
+        let (_, full, _go) = blocking(&pool);
+        assert_eq!(full.recv_timeout(SOON).unwrap(), Fate::Full);
+        // There are two places left, and one of them is a thread's.
+        let bob = blocking_of(&pool, "bob");
+        begins(&bob);
+        assert!(queued.iter().all(|it| it.1.try_recv().is_err()));
+        let (_, waits, go) = blocking_of(&pool, "bob");
+        let (_, full, _go) = blocking_of(&pool, "cem");
+        assert_eq!(full.recv_timeout(SOON).unwrap(), Fate::Full);
+        // His end is not her turn, but her own is.
+        drop(bob);
+        assert_eq!(waits.recv_timeout(SOON).unwrap(), Fate::Turn);
+        drop(go);
+        assert!(queued.iter().all(|it| it.1.try_recv().is_err()));
+        drop(running.pop());
+        begins(&queued[0]);
+        assert!(queued[1].1.try_recv().is_err());
+    }
+
+    #[test]
+    fn who_waits_for_a_person_uses_up_no_share() {
+        let pool = Pool::fair(size(4, 4));
+        let (seen, [answer, go]) = asking(&pool, "ann");
+        assert!(seen.recv_timeout(SOON).unwrap());
+        let running: Vec<_> = (0..3).map(|_| blocking(&pool)).collect();
+        running.iter().for_each(|it| assert_eq!(it.1.recv_timeout(SOON).unwrap(), Fate::Turn));
+        let (_, queued, _end) = blocking(&pool);
+        assert!(queued.recv_timeout(Duration::from_millis(50)).is_err());
+        let (asks, [reply, end]) = asking(&pool, "bob");
+        assert!(asks.recv_timeout(SOON).unwrap());
+        drop((reply, end, answer, go, running));
+        assert_eq!(queued.recv_timeout(SOON).unwrap(), Fate::Turn);
     }
 }

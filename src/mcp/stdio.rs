@@ -283,7 +283,7 @@ impl Desk {
         if owed.task.is_some() {
             self.look();
         }
-        let ticket = self.pool.submit(move |fate| {
+        let ticket = self.pool.submit("", move |fate| {
             let caller = caller.cancelled_by(ours.cancel.clone());
             let open = Arc::new(OnLink { link: link.clone(), owed: ours.clone() });
             let answer = turn::take(work, fate, caller, &open);

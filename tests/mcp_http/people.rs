@@ -1,12 +1,15 @@
 //! Callers: who is let in, who must be asked elsewhere, who asks too often.
 
+use std::io::BufRead;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use jumpvisor::auth::keys;
 use jumpvisor::auth::keys::Keys;
 use jumpvisor::auth::policy::Policy;
 use jumpvisor::auth::signin::SignIn;
+use jumpvisor::mcp::pool::Size;
 
 use crate::stage::*;
 
@@ -185,4 +188,35 @@ fn who_asks_too_often_waits_and_others_do_not() {
     let from = |told: &str| it.ask(&legacy("1", "ping", "").with("X-Forwarded-For", told)).status;
     assert_eq!([from("1.1.1.1"), from("2.2.2.2"), from("3.3.3.3")], [200, 200, 429]);
     assert_eq!(it.ask(&get("/healthz")).status, 200);
+}
+
+#[test]
+fn one_caller_leaves_room_for_others() {
+    let it = guarded(|it| it.calls = Size { threads: 4, queue: 4, idle: Duration::from_secs(1) });
+    let slow = r#""name":"power_on","arguments":{"name":"slow"}"#;
+    let begin = |who: &str| {
+        let mut client = it.connect();
+        client.send(&by(modern("1", "tools/call", slow), who));
+        client
+    };
+    // Until one is refused, whether that is heard at once or later.
+    let refused = |client: &mut Client| {
+        let stream = client.0.get_ref();
+        stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+        let heard = client.0.fill_buf().is_ok();
+        client.0.get_ref().set_read_timeout(Some(SOON)).unwrap();
+        heard
+    };
+    let mut hers = vec![begin("ann:vsphere-admins")];
+    while !refused(hers.last_mut().unwrap()) {
+        assert!(hers.len() < 50, "she takes all there is");
+        hers.push(begin("ann:vsphere-admins"));
+    }
+    assert_eq!(it.stage.busy.load(Ordering::SeqCst), 3);
+    let _his = begin("bob:vsphere-admins");
+    until("his runs beside hers", || it.stage.busy.load(Ordering::SeqCst) == 4);
+    it.stage.release();
+    let answers: Vec<Heard> = hers.iter_mut().map(Client::hear).collect();
+    let done = answers.iter().filter(|it| !it.body.contains("too many calls at once"));
+    assert_eq!(done.map(Heard::code).collect::<Vec<_>>(), [0; 6]);
 }

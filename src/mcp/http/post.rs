@@ -270,7 +270,7 @@ impl Inner {
         if here {
             return job(Fate::Turn);
         }
-        let ticket = self.pool.submit(job);
+        let ticket = self.pool.submit(&who.id, job);
         let _ = call.ticket.set(ticket);
         if era == Era::Modern {
             // To leave is to cancel, also where that happened just now.
@@ -340,7 +340,7 @@ impl Inner {
         let caller = Caller::new(turn.who.clone());
         let (cancel, reply, inner) = (caller.cancel.clone(), turn.reply, self.clone());
         reply.respond.watch().on_gone(move || cancel.cancel());
-        self.pool.submit(move |fate| {
+        self.pool.submit(&turn.who.id, move |fate| {
             if fate == Fate::Full {
                 let refusal = Refused { id: Some(id), ..busy(&too_much()) };
                 return reply.answer(refusal.answer().with("Retry-After", RETRY));
