@@ -238,6 +238,10 @@ fn who_begins_to_look_on_at_a_console_has_a_line_in_the_audit_log() {
     drop(seen);
     assert_eq!(lines(), [""; 0]);
     let eve = Caller::new(reader);
+    // What she is told and what is written down have one id.
+    let Err(Err(told)) = Seen::of(&lab.gate, &eve, good) else { panic!("she may look on") };
+    let id = |it: &json::Object| json::get_text(it, "correlation_id").map(str::to_owned);
+    assert_eq!(id(&lab.audited()[0]), id(&told.data.unwrap()));
     assert!(Seen::of(&lab.gate, &eve, good).is_err());
     assert!(seen_of(&lab.gate, &eve, &[good.to_owned()], Vec::new()).is_empty());
     let denied = |method: &str| {

@@ -397,7 +397,7 @@ mod tests {
             assert!(!seen.recv_timeout(SOON).unwrap(), "{whose}");
             drop(go);
             let start = Instant::now();
-            while pool.shared.lock().working.len() > 0 && start.elapsed() < SOON {
+            while !pool.shared.lock().working.is_empty() && start.elapsed() < SOON {
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

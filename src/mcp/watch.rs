@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind};
 use crate::hv::call::Cancel;
 use crate::mcp::body::Body;
 use crate::mcp::era::Era;
@@ -17,7 +17,7 @@ use crate::mcp::link::{Link, Owed, Running};
 use crate::mcp::rpc;
 use crate::mcp::rpc::{Answer, Id};
 use crate::mcp::tasks::Task;
-use crate::mcp::work::{reading, refused};
+use crate::mcp::work::{reading, refused, refused_as};
 use crate::serial::hub::{Console, State};
 use crate::text::json;
 use crate::threads;
@@ -74,18 +74,26 @@ pub enum Seen {
 }
 
 impl Seen {
-    /// The console of a URI, as the caller may see it; asks the hypervisor.
-    pub fn of(gate: &Gate, caller: &Caller, uri: &str) -> Result<Seen> {
+    /// The console of a URI, as the caller may see it, or the answer to one who may not; asks the
+    /// hypervisor.
+    pub fn of(gate: &Gate, caller: &Caller, uri: &str) -> Result<Seen, Answer> {
         Seen::noted(gate, caller, uri, "resources/subscribe")
+            .map_err(|(error, correlation)| refused_as(Era::Legacy, uri, error, &correlation))
     }
 
-    /// Whoever begins to look on has a line in the audit log; the end of it has none.
-    fn noted(gate: &Gate, caller: &Caller, uri: &str, method: &'static str) -> Result<Seen> {
+    /// Whoever begins to look on has a line in the audit log; the end of it has none. An error comes with
+    /// the correlation id of that line.
+    fn noted(
+        gate: &Gate,
+        caller: &Caller,
+        uri: &str,
+        method: &'static str,
+    ) -> Result<Seen, (Error, String)> {
         let mut noted = gate.noted(&caller.who, method, json::object([("uri", json::text(uri))]));
         let call = reading(gate, caller.cancel.clone());
         let console = resources::console(gate, &call, &caller.who, uri, method);
         noted.end(console.as_ref().err());
-        let console = console?;
+        let console = console.map_err(|error| (error, noted.correlation.clone()))?;
         let now = console.status();
         Ok(Seen::Console { uri: uri.to_owned(), console, last: (now.position, now.state) })
     }
@@ -200,7 +208,7 @@ impl Watches {
     ) {
         let seen = match Seen::of(gate, &caller, &uri) {
             Ok(seen) => seen,
-            Err(error) => return link.settle(owed, &refused(Era::Legacy, &uri, error)),
+            Err(answer) => return link.settle(owed, &answer),
         };
         let cancel = Cancel::default();
         self.left().push((uri.clone(), cancel.clone()));
@@ -217,7 +225,7 @@ pub fn seen_of(gate: &Gate, caller: &Caller, uris: &[String], tasks: Vec<Arc<Tas
     for uri in uris {
         match Seen::noted(gate, caller, uri, "subscriptions/listen") {
             Ok(it) => all.push(it),
-            Err(error) => crate::logging::info!("`{uri}` is not subscribed to: {error}"),
+            Err((error, _)) => crate::logging::info!("`{uri}` is not subscribed to: {error}"),
         }
     }
     all

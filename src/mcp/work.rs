@@ -197,7 +197,8 @@ pub(crate) fn refused(era: Era, uri: &str, error: Error) -> Answer {
     refused_as(era, uri, error, &correlation_id())
 }
 
-fn refused_as(era: Era, uri: &str, error: Error, correlation: &str) -> Answer {
+/// The same under the id that its line in the audit log has.
+pub(crate) fn refused_as(era: Era, uri: &str, error: Error, correlation: &str) -> Answer {
     if error.kind() == Kind::NotFound {
         let code = if era == Era::Modern { INVALID_PARAMS } else { NO_RESOURCE };
         let data = json::object([("uri", json::text(uri))]);

@@ -302,7 +302,7 @@ impl Inner {
                     Done::Answer(match fate {
                         Fate::Full => refused(Era::Legacy, &uri, too_much()),
                         Fate::Turn => match Seen::of(&gate, &caller, &uri) {
-                            Err(error) => refused(Era::Legacy, &uri, error),
+                            Err(answer) => answer,
                             Ok(seen) => match session.subscribe(&uri, seen) {
                                 true => Ok(Body::new().json()),
                                 false => watch::too_many(),
