@@ -10,7 +10,7 @@
 mod lab;
 
 use jumpvisor::auth::principal::Principal;
-use jumpvisor::error::Kind;
+use jumpvisor::error::{Error, Kind};
 use jumpvisor::hv::call::{Call, Rights};
 use jumpvisor::mcp::rpc;
 use jumpvisor::mcp::rpc::Message;
@@ -250,6 +250,25 @@ fn who_begins_to_look_on_at_a_console_has_a_line_in_the_audit_log() {
         )
     };
     assert_eq!(lines(), [denied("resources/subscribe"), denied("subscriptions/listen")]);
+}
+
+#[test]
+fn what_a_host_denies_is_written_down_like_what_we_deny() {
+    let lab = lab();
+    let who = somebody("ann", &["a=admin"]);
+    let error = Error::new(Kind::Denied, "the host refused");
+    for by_us in [true, false] {
+        let mut noted = lab.gate.noted(&who, "resources/read", json::Object::new());
+        if by_us {
+            noted.denied(Level::Admin);
+        }
+        noted.end(Some(&error));
+        drop(noted);
+        let lines = lab.audited();
+        let words = ["event", "result"].map(|it| json::get_text(&lines[0], it));
+        let wanted = if by_us { [Some("PERMISSION_DENIED"), None] } else { [None, Some("error")] };
+        assert_eq!((lines.len(), words), (1, wanted));
+    }
 }
 
 #[test]

@@ -210,7 +210,8 @@ fn a_level_is_asked_for_to_read_and_a_higher_one_to_write() {
     );
     let read = |level| {
         let who = Principal::limited("eve", level);
-        resources::read(&gate, &Call::new(Rights::ReadOnly), &who, "serial://vm")
+        let mut noted = gate.noted(&who, "resources/read", json::Object::new());
+        resources::read(&gate, &Call::new(Rights::ReadOnly), &who, "serial://vm", &mut noted)
             .map_err(|it| it.kind())
     };
     assert_eq!(read(Level::Read), Err(Kind::Denied));
@@ -228,8 +229,9 @@ fn names_may_be_anything() {
     });
     let gate = gate(vec![port(name, at)], Settings::default());
     let uri = "esxi://lab/serial/b%C3%BCro%20100%25%2F%5Bx%5D%20%231%20%27q%27";
-    let text = resources::read(&gate, &Call::new(Rights::ReadOnly), &Principal::local("ann"), uri)
-        .unwrap();
+    let (who, reads) = (Principal::local("ann"), Call::new(Rights::ReadOnly));
+    let mut noted = gate.noted(&who, "resources/read", json::Object::new());
+    let text = resources::read(&gate, &reads, &who, uri, &mut noted).unwrap();
     assert!(text.contains(r#""text":"hello""#), "{text}");
     let list = json::write_object(&call(&gate, "list_serial_consoles", "{}").unwrap());
     let quoted = r"jumpvisor console 'büro 100%/[x] #1 '\\''q'\\'''";

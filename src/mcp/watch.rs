@@ -91,7 +91,7 @@ impl Seen {
     ) -> Result<Seen, (Error, String)> {
         let mut noted = gate.noted(&caller.who, method, json::object([("uri", json::text(uri))]));
         let call = reading(gate, caller.cancel.clone());
-        let console = resources::console(gate, &call, &caller.who, uri, method);
+        let console = resources::console(gate, &call, &caller.who, uri, &mut noted);
         noted.end(console.as_ref().err());
         let console = console.map_err(|error| (error, noted.correlation.clone()))?;
         let now = console.status();

@@ -179,7 +179,7 @@ pub(crate) fn reading(gate: &Gate, cancel: Cancel) -> Call {
 fn read(gate: &Gate, era: Era, uri: &str, caller: Caller) -> Answer {
     let args = json::object([("uri", json::text(uri))]);
     let mut noted = gate.noted(&caller.who, "resources/read", args);
-    let result = resources::read(gate, &reading(gate, caller.cancel), &caller.who, uri);
+    let result = resources::read(gate, &reading(gate, caller.cancel), &caller.who, uri, &mut noted);
     noted.end(result.as_ref().err());
     match result {
         Ok(text) => {

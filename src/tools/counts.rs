@@ -3,7 +3,7 @@
 //!
 //! It asks nobody over the network.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::audit::{Audit, Entry};
 use crate::auth::principal::Principal;
@@ -12,6 +12,7 @@ use crate::hv::fleet::Server;
 use crate::metrics::{Gauges, Running, ServerNow};
 use crate::serial::hub::{Hub, State};
 use crate::text::json::Object;
+use crate::tools::Level;
 use crate::tools::run::{Gate, correlation_id};
 
 /// A request that is no tool's call, on its way; its line is written when it ends, however it does.
@@ -26,15 +27,24 @@ pub struct Noted<'a> {
 }
 
 impl Noted<'_> {
-    /// It ended, well or with this error.
+    /// It ended, well or with this error, unless it was denied before.
     pub fn end(&mut self, error: Option<&Error>) {
         let Some(entry) = self.entry.take() else { return };
+        let took = self.counted(error.map(Error::kind));
+        self.gate.audit.write(entry.ended(took, error.map(Error::to_string)));
+    }
+
+    /// The caller lacks the right to it.
+    pub fn denied(&mut self, needs: Level) {
+        let Some(entry) = self.entry.take() else { return };
+        self.counted(Some(Kind::Denied));
+        self.gate.audit.write(entry.denied(needs.word()));
+    }
+
+    fn counted(&self, kind: Option<Kind>) -> Duration {
         let took = self.began.elapsed();
-        self.gate.metrics.called(self.method, "", took, error.map(|it| it.kind().word()));
-        // What is denied has its line already, with the permission that it takes.
-        if error.is_none_or(|it| it.kind() != Kind::Denied) {
-            self.gate.audit.write(entry.ended(took, error.map(Error::to_string)));
-        }
+        self.gate.metrics.called(self.method, "", took, kind.map(Kind::word));
+        took
     }
 }
 

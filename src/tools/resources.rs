@@ -16,6 +16,7 @@ use crate::serial::hub::Console;
 use crate::text::json;
 use crate::text::json::{Array, Object, Value};
 use crate::text::percent::decode;
+use crate::tools::counts::Noted;
 use crate::tools::offer::Offer;
 use crate::tools::rights;
 use crate::tools::run::Gate;
@@ -154,8 +155,14 @@ pub fn templates() -> Vec<Template> {
 const CONSOLES: &str = "read_serial";
 
 /// The text of a resource; NotFound for a URI that means none.
-pub fn read(gate: &Gate, call: &Call, who: &Principal, uri: &str) -> Result<String> {
-    let (server, what) = meant(gate, who, uri, "resources/read")?;
+pub fn read(
+    gate: &Gate,
+    call: &Call,
+    who: &Principal,
+    uri: &str,
+    noted: &mut Noted<'_>,
+) -> Result<String> {
+    let (server, what) = meant(gate, who, uri, noted)?;
     let call = call.clone().with_rights(Rights::ReadOnly);
     let host = server.host.as_ref();
     let (key, rows) = match &what {
@@ -177,9 +184,9 @@ pub fn console(
     call: &Call,
     who: &Principal,
     uri: &str,
-    method: &str,
+    noted: &mut Noted<'_>,
 ) -> Result<Console> {
-    match meant(gate, who, uri, method)? {
+    match meant(gate, who, uri, noted)? {
         (server, What::Console { vm, port }) => {
             let call = call.clone().with_rights(Rights::ReadOnly);
             let desk = Desk { server, consoles: &gate.consoles, call: &call };
@@ -197,7 +204,7 @@ fn meant<'a>(
     gate: &'a Gate,
     who: &Principal,
     uri: &str,
-    method: &str,
+    noted: &mut Noted<'_>,
 ) -> Result<(&'a Server, What)> {
     let unknown = || {
         let known: Vec<String> = RESOURCES.iter().map(self::uri).collect();
@@ -205,10 +212,9 @@ fn meant<'a>(
             .hint(format!("Known: {}; esxi://{{host}}/... for a named server", known.join(", ")))
     };
     let (server, what) = parse(uri).ok_or_else(unknown)?;
-    let denied = |error: Error, needs: Level| {
+    let mut denied = |error: Error, needs: Level| {
         if error.kind() == Kind::Denied {
-            let uri = json::object([("uri", json::text(crate::error::quoted(uri)))]);
-            gate.denied(who, method, uri, needs);
+            noted.denied(needs);
         }
         error
     };

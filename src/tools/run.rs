@@ -209,14 +209,6 @@ impl Gate {
         lacks.then(|| error.during(tool.name))
     }
 
-    /// Notes in the audit log what a caller was denied that is no tool.
-    pub fn denied(&self, who: &Principal, method: &str, args: Object, needs: Level) {
-        let mut entry = Entry::new(&correlation_id(), &who.name, method);
-        entry.of_groups(&who.groups);
-        entry.about(None, args);
-        self.audit.write(entry.denied(needs.word()));
-    }
-
     /// The server that a call uses, for the audit log: the one it names, or else the default one.
     fn used<'a>(&'a self, tool: &Tool, wanted: Option<&'a str>) -> Option<&'a str> {
         if rights::of_no_server(tool.name) {

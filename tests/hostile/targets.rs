@@ -312,12 +312,9 @@ pub fn inventory(bytes: &[u8]) {
     }
     for resource in RESOURCES {
         let call = Call::new(Rights::ReadOnly);
-        let _ = resources::read(
-            gate,
-            &call,
-            &jumpvisor::auth::principal::Principal::local("ryan"),
-            &resources::uri(resource),
-        );
+        let who = jumpvisor::auth::principal::Principal::local("ryan");
+        let mut noted = gate.noted(&who, "resources/read", json::Object::new());
+        let _ = resources::read(gate, &call, &who, &resources::uri(resource), &mut noted);
     }
 }
 
