@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::hv::call::Call;
+use crate::hv::call::{Call, Rights};
 use crate::vim::value::{Object, Ref, Value};
 use crate::vsphere::live::Live;
 use crate::vsphere::session::Session;
@@ -67,6 +67,15 @@ impl<'a> Collector<'a> {
         let method = "WaitForUpdatesEx";
         let answer = self.session.ask(self.call, self.live, &self.at, method, &args, silence)?;
         Ok(answer.and_then(Value::into_object))
+    }
+
+    /// Ends a wait on a collector, from another thread than the one that waits.
+    pub fn end_wait(session: &Arc<Session>, at: &Ref) {
+        let call = Call::new(Rights::ReadOnly).within(Duration::from_secs(30));
+        let end = "CancelWaitForUpdates";
+        if let Err(error) = session.call(&call, at, end, &Object::args()) {
+            crate::logging::debug!("{end}: {error}");
+        }
     }
 
     /// Of a vCenter, not of a standalone host.

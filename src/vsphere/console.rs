@@ -88,6 +88,9 @@ impl Console for Vsphere {
         self.session.with(&patient, |live| {
             let collector = Collector::new(&self.session, &patient, live)?;
             collector.filter(&[(&vm, "guest.toolsRunningStatus"), (&vm, "runtime.powerState")])?;
+            let (session, waits_on) = (self.session.clone(), collector.at.clone());
+            let end = move || Collector::end_wait(&session, &waits_on);
+            let _hook = call.cancel().on_cancel(end);
             wait(call, &collector, &now, look_every.min(POLL))
         })?;
         agent(self, call, now.machine.at)
@@ -170,7 +173,12 @@ fn wait(call: &Call, collector: &Collector<'_>, now: &Agent, longest: Duration) 
         }
         // The server counts whole seconds; the last of ours may be shorter.
         let seconds = longest.min(left).as_secs().max(1);
-        if let Some(updates) = collector.updates(&version, seconds)? {
+        let updates = match collector.updates(&version, seconds) {
+            // That is how the wait ends then.
+            Err(_) if call.cancel().is_cancelled() => continue,
+            updates => updates?,
+        };
+        if let Some(updates) = updates {
             version = updates.text("version").unwrap_or_default().to_owned();
             let objects = updates.objects("filterSet").flat_map(|it| it.objects("objectSet"));
             for object in objects {

@@ -139,11 +139,7 @@ impl Stop {
             left.refused = true;
             left.collector.clone()
         };
-        let Some(collector) = collector else { return };
-        let end = "CancelWaitForUpdates";
-        if let Err(error) = self.session.call(&call, &collector, end, &none) {
-            crate::logging::debug!("{end}: {error}");
-        }
+        collector.inspect(|it| Collector::end_wait(&self.session, it));
     }
 }
 

@@ -156,6 +156,28 @@ fn a_cancelled_call_cancels_its_task() {
 }
 
 #[test]
+fn a_cancelled_wait_for_the_guest_ends_at_once() {
+    let peer = Peer::esxi();
+    peer.change(|state| {
+        let status = state.vm("1").props.get_mut("guest.toolsRunningStatus").unwrap();
+        *status = status.replace("guestToolsRunning", "guestToolsNotRunning");
+    });
+    let (cancel, twin) = (Cancel::default(), peer.clone());
+    let stop = cancel.clone();
+    let stopper = std::thread::spawn(move || {
+        twin.wait_for("WaitForUpdatesEx", 1);
+        stop.cancel();
+    });
+    let words = ["name=web01", "timeout=600"];
+    let error = tool_by(&gate(&peer), "wait_for_vm_tools", &words, cancel).unwrap_err();
+    stopper.join().unwrap();
+    assert_eq!(error.kind(), Kind::Cancelled, "{error}");
+    // The one wait was ended at the server, and not seen to its end there.
+    assert_eq!((peer.count("CancelWaitForUpdates"), peer.count("WaitForUpdatesEx")), (1, 1));
+    collectors_are_gone(&peer);
+}
+
+#[test]
 fn a_task_that_cannot_be_cancelled_is_left_and_said_to_go_on() {
     let peer = Peer::esxi();
     peer.script(ON, Script::not_cancelable(&[Round::Progress(Some(5)), Round::Hang]));
