@@ -6,15 +6,18 @@
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::io::{BufRead, BufReader, Read, Write};
+#[path = "common/programs.rs"]
+mod programs;
+
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_jumpvisor");
+use programs::{PROGRAM, Program, simulate};
 
 /// A simulated host whose `edge01` has a console.
 struct Rig {
-    host: Child,
+    _host: Program,
     url: String,
     folder: PathBuf,
 }
@@ -24,16 +27,8 @@ impl Rig {
         let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("console-{port}"));
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("env"), "").unwrap();
-        let mut host = Command::new(PROGRAM)
-            .args(["simulate", "--plain"])
-            .current_dir(&folder)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut url = String::new();
-        BufReader::new(host.stdout.take().unwrap()).read_line(&mut url).unwrap();
-        let rig = Rig { host, url: url.trim().to_owned(), folder };
+        let (host, url) = simulate(&folder);
+        let rig = Rig { _host: host, url, folder };
         for call in [
             "call power_off name=edge01".to_owned(),
             format!("call setup_serial_port name=edge01 port={port}"),
@@ -61,13 +56,6 @@ impl Rig {
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("no `script` here");
         let (input, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         Terminal { child, input, output, seen: String::new() }
-    }
-}
-
-impl Drop for Rig {
-    fn drop(&mut self) {
-        let _ = self.host.kill();
-        let _ = self.host.wait();
     }
 }
 

@@ -22,7 +22,7 @@ use jumpvisor::tools::offer::Offer;
 use jumpvisor::tools::run::Gate;
 
 use crate::only_ports::OnlyPorts;
-use crate::rig::{accept, listener};
+use crate::rig::{accept, listener, tls_of};
 
 #[derive(Default)]
 struct Rack {
@@ -228,15 +228,7 @@ fn certificates_of_hosts_are_those_that_the_vcenter_vouches_for() {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let digest = ring::digest::digest(&ring::digest::SHA256, made.cert.der());
     let hex: String = digest.as_ref().iter().map(|it| format!("{it:02X}:")).collect();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let provider = jumpvisor::web::provider::provider();
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
-    let config = Arc::new(config);
+    let config = tls_of(&made);
     let (listener, address) = listener();
     let agrees = |server: &str, homes: Option<Vec<Home>>| {
         let world = world();

@@ -12,7 +12,7 @@ use jumpvisor::web::tls::{Tls, Trust};
 
 use crate::rig::{
     Echo, Kept, PATIENCE, about, accept, connected, drip, every_byte, hub, is_closed, listener,
-    said, settings, soon, until, way,
+    said, settings, soon, tls_of, until, way,
 };
 
 #[test]
@@ -186,16 +186,8 @@ impl Outside for Trusting {
 #[test]
 fn a_line_in_tls() {
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let provider = jumpvisor::web::provider::provider();
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
+    let config = tls_of(&made);
     let (listener, address) = listener();
-    let config = Arc::new(config);
     let serve = move |rounds: usize| {
         for _ in 0..rounds {
             let mut tcp = accept(&listener);

@@ -208,3 +208,14 @@ pub fn known(all: &[&str]) -> Arc<Known> {
 pub fn bios(machine: &str) -> String {
     format!("564d0000-0000-0000-0000-{machine:0>12}")
 }
+
+/// TLS by this certificate, for a port that a test plays.
+pub fn tls_of(made: &rcgen::CertifiedKey<rcgen::KeyPair>) -> Arc<rustls::ServerConfig> {
+    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    let config = rustls::ServerConfig::builder_with_provider(jumpvisor::web::provider::provider())
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key.into());
+    Arc::new(config.unwrap())
+}
